@@ -1,0 +1,116 @@
+/** Functions: what tasks run, with the inputs and outputs that they declare. */
+import * as Schema from "effect/Schema"
+import { Addressable, AddressableInput } from "./Addressable.ts"
+import { InputKind, OutputKind } from "./AssetKind.ts"
+import { FunctionStatus } from "./FunctionStatus.ts"
+import { Key, KeyInput, OrganizationId } from "./Key.ts"
+import type { FieldViolation } from "./OrchestratorError.ts"
+import { NewPermissions, Permissions } from "./Permission.ts"
+import { lengthProblem, Metadata, MetadataInput, Name } from "./Text.ts"
+import { Timestamp } from "./Timestamp.ts"
+import * as Validation from "./Validation.ts"
+
+export const FunctionInput = Schema.Struct({ kind: InputKind, multiple: Schema.Boolean, optional: Schema.Boolean })
+export interface FunctionInput extends Schema.Schema.Type<typeof FunctionInput> {}
+
+export const FunctionOutput = Schema.Struct({ kind: OutputKind, multiple: Schema.Boolean })
+export interface FunctionOutput extends Schema.Schema.Type<typeof FunctionOutput> {}
+
+export const Function = Schema.Struct({
+  key: Key,
+  name: Schema.String,
+  description: Addressable,
+  archive: Addressable,
+  permissions: Permissions,
+  owner: OrganizationId,
+  creationDate: Timestamp,
+  metadata: Metadata,
+  inputs: Schema.ReadonlyMap(Schema.String, FunctionInput),
+  outputs: Schema.ReadonlyMap(Schema.String, FunctionOutput),
+  status: FunctionStatus,
+  /** Empty texts until the image is built and named by an update. */
+  image: Addressable
+})
+export interface Function extends Schema.Schema.Type<typeof Function> {}
+
+// Maps are named as a whole in errors, so a rule on an entry is a rule on the map.
+const Loose = Schema.ReadonlyMap(
+  Schema.String,
+  Schema.Struct({ kind: Schema.String, multiple: Schema.Boolean, optional: Schema.optionalKey(Schema.Boolean) })
+)
+type Loose = typeof Loose.Type
+
+const isInputKind = Schema.is(InputKind)
+const isOutputKind = Schema.is(OutputKind)
+
+const identifierProblem = (identifier: string): string | undefined => {
+  const problem = lengthProblem(identifier, 1, 100)
+  return problem === undefined ? undefined : `an identifier is wrong: ${problem}`
+}
+
+const inputsProblem = (inputs: Loose): string | undefined => {
+  const counts = { ASSET_DATA_MANAGER: 0, ASSET_DATA_SAMPLE: 0 }
+  for (const [identifier, input] of inputs) {
+    const problem = identifierProblem(identifier)
+    if (problem !== undefined) return problem
+    const name = JSON.stringify(identifier)
+    if (!isInputKind(input.kind)) {
+      return `${name} must be of kind ${InputKind.literals.join(", ")}`
+    }
+    if (input.kind === "ASSET_DATA_MANAGER" && (input.multiple || input.optional)) {
+      return `${name} is a data manager, it can be neither multiple nor optional`
+    }
+    if (input.kind !== "ASSET_MODEL") counts[input.kind]++
+  }
+  if (counts.ASSET_DATA_MANAGER > 1) return "there can be one data manager input at most"
+  if (counts.ASSET_DATA_MANAGER > 0 !== counts.ASSET_DATA_SAMPLE > 0) {
+    return "a data manager input needs data sample inputs, and they need it"
+  }
+  return undefined
+}
+
+const outputsProblem = (outputs: Loose): string | undefined => {
+  for (const [identifier, output] of outputs) {
+    const problem = identifierProblem(identifier)
+    if (problem !== undefined) return problem
+    const name = JSON.stringify(identifier)
+    if (!isOutputKind(output.kind)) return `${name} must be of kind ${OutputKind.literals.join(", ")}`
+    if (output.kind === "ASSET_PERFORMANCE" && output.multiple) return `${name} is a performance, it cannot be multiple`
+  }
+  return undefined
+}
+
+export const NewFunction = Schema.Struct({
+  key: KeyInput,
+  name: Name,
+  description: AddressableInput,
+  archive: AddressableInput,
+  newPermissions: NewPermissions,
+  metadata: MetadataInput,
+  inputs: Loose.check(Schema.makeFilter(inputsProblem)),
+  outputs: Loose.check(Schema.makeFilter(outputsProblem))
+})
+
+/** A valid registration: identifiers and kinds are as the rules want them. */
+export interface NewFunction extends Omit<typeof NewFunction.Type, "inputs" | "outputs"> {
+  readonly inputs: ReadonlyMap<string, FunctionInput>
+  readonly outputs: ReadonlyMap<string, FunctionOutput>
+}
+
+/** Checks a registration (behaviour.md, section 2). */
+export const validateNew = Validation.make(
+  "function",
+  NewFunction as unknown as Schema.Codec<NewFunction, typeof NewFunction.Encoded>
+)
+
+/** An update: the name is replaced; the image too, when its checksum is not empty. */
+export const FunctionUpdate = Schema.Struct({ key: KeyInput, name: Name, image: Schema.optional(Addressable) })
+export interface FunctionUpdate extends Schema.Schema.Type<typeof FunctionUpdate> {}
+
+const imageViolations = (message: typeof FunctionUpdate.Encoded): ReadonlyArray<FieldViolation> =>
+  message.image === undefined || message.image.checksum === ""
+    ? []
+    : Validation.violations(AddressableInput, message.image, ["image"])
+
+/** Checks an update; an image with an empty checksum is no image and not looked at. */
+export const validateUpdate = Validation.make("function", FunctionUpdate, imageViolations)

@@ -1,0 +1,89 @@
+/**
+ * From an untrusted message to a valid input, or to one error that names every wrong field (behaviour.md, section 2).
+ * Rules between fields are checked beside the schema, so that one kind of problem never hides the other.
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
+import { type AssetName, type FieldViolation, InvalidAsset } from "./OrchestratorError.ts"
+
+/** A path of property names and indexes in the contract's spelling: `tasks[1].parent_task_key`. */
+const fieldPath = (path: ReadonlyArray<PropertyKey>): string => {
+  let text = ""
+  for (const segment of path) {
+    if (typeof segment === "number") text += `[${segment}]`
+    else {
+      const name = String(segment).replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+      text += text === "" ? name : `.${name}`
+    }
+  }
+  return text
+}
+
+const format = SchemaIssue.makeFormatterStandardSchemaV1({
+  leafHook: (issue) => {
+    if (issue._tag === "MissingKey") return "cannot be blank"
+    if (issue._tag !== "InvalidType") return SchemaIssue.defaultLeafHook(issue)
+    return SchemaIssue.hasInput(issue) && issue.input !== undefined ? "must be a known value" : "cannot be blank"
+  }
+})
+
+const violationsOf = (
+  error: Schema.SchemaError,
+  at: ReadonlyArray<PropertyKey> = []
+): ReadonlyArray<FieldViolation> => {
+  const first = new Map<string, string>()
+  for (const issue of format(error.issue).issues) {
+    const path = issue.path?.map((segment) => (typeof segment === "object" ? segment.key : segment)) ?? []
+    const field = fieldPath([...at, ...path])
+    if (!first.has(field)) first.set(field, issue.message)
+  }
+  return Array.from(first, ([field, description]) => ({ field, description }))
+}
+
+/** What is wrong with a part of a message, by paths that start at `at`: for rules that ask for a part only sometimes. */
+export const violations = <A, I>(
+  schema: Schema.Codec<A, I>,
+  value: unknown,
+  at: ReadonlyArray<PropertyKey>
+): ReadonlyArray<FieldViolation> => {
+  const decoded = Schema.decodeUnknownResult(schema, { errors: "all" })(value)
+  return Result.isFailure(decoded) ? violationsOf(decoded.failure, at) : []
+}
+
+/**
+ * A validator of inputs of one kind. `rules` are those that look at more than one field; they see the message as it
+ * came. A field that the schema refuses already is not named twice.
+ */
+export const make = <A, I>(
+  asset: AssetName,
+  schema: Schema.Codec<A, I>,
+  rules?: (message: I) => ReadonlyArray<FieldViolation>
+): ((message: NoInfer<I>) => Effect.Effect<A, InvalidAsset>) => {
+  const decode = Schema.decodeUnknownResult(schema, { errors: "all" })
+  return (message) => Effect.suspend(() => check(asset, decode(message), rules?.(message) ?? []))
+}
+
+/** A validator of the items of a batch, one by one; fields are named by the item's place: `samples[1].checksum`. */
+export const makeItem = <A, I>(
+  asset: AssetName,
+  list: string,
+  schema: Schema.Codec<A, I>
+): ((message: NoInfer<I>, index: number) => Effect.Effect<A, InvalidAsset>) => {
+  const decode = Schema.decodeUnknownResult(schema, { errors: "all" })
+  return (message, index) => Effect.suspend(() => check(asset, decode(message), [], [list, index]))
+}
+
+const check = <A>(
+  asset: AssetName,
+  decoded: Result.Result<A, Schema.SchemaError>,
+  ruled: ReadonlyArray<FieldViolation>,
+  at: ReadonlyArray<PropertyKey> = []
+): Effect.Effect<A, InvalidAsset> => {
+  const found = Result.isFailure(decoded) ? violationsOf(decoded.failure, at) : []
+  const more = ruled.filter((one) => !found.some((other) => other.field === one.field))
+  return Result.isSuccess(decoded) && more.length === 0
+    ? Effect.succeed(decoded.success)
+    : Effect.fail(InvalidAsset.fields(asset, [...found, ...more]))
+}

@@ -1,0 +1,44 @@
+/**
+ * The port of transactions: one run of one transaction. Retries, the encoding of events and their publication are the
+ * business of services/Transaction.ts.
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type { LoggedEvent, NewEvent } from "../../schema/Event.ts"
+import type { ChannelName } from "../../schema/Key.ts"
+import type { WriteError } from "./StoreError.ts"
+import type { UnitOfWork } from "./UnitOfWork.ts"
+
+/** An event ready for the log: its id and message are fixed, its timestamp and position are the log's to give. */
+export interface PreparedEvent {
+  readonly event: NewEvent
+  readonly id: string
+  readonly assetKey: string
+  readonly message: Uint8Array
+}
+
+/** What one transaction left in the log, in order, at dense positions; empty when it made no event. */
+export type Committed = ReadonlyArray<LoggedEvent>
+
+export class Database extends Context.Service<
+  Database,
+  {
+    /**
+     * Runs `body` in one transaction of this channel. When it succeeds, `prepare` makes its events ready, then writes
+     * and events are committed together: events get the channel's next positions, in order, and one timestamp, the
+     * transaction's or the log's last where that is later. When `body` or `prepare` fails, or is interrupted, nothing
+     * of it stays. From the moment that the commit is sent on, it cannot be interrupted.
+     *
+     * Fails with `Contended` when it lost to a concurrent transaction: nothing stays, and it may be run again. Fails
+     * with `Unavailable` when the store is out of reach or the answer to the commit was lost: then the transaction may
+     * stand, and it must not be run again.
+     */
+    readonly run: <A, E, R, E2>(
+      channel: ChannelName,
+      body: Effect.Effect<A, E, R>,
+      prepare: (events: ReadonlyArray<NewEvent>) => Effect.Effect<ReadonlyArray<PreparedEvent>, E2>
+    ) => Effect.Effect<readonly [A, Committed], E | E2 | WriteError, Exclude<R, UnitOfWork>>
+    /** Succeeds when the store answers: for readiness probes. */
+    readonly ping: Effect.Effect<void, WriteError>
+  }
+>()("orchestrator/services/store/Database") {}

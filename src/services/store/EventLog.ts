@@ -1,0 +1,37 @@
+/**
+ * The port of the event log: one for each channel, append only, positions 1, 2, 3, … in commit order. Only
+ * transactions append to it (Database.ts); what one appended appears at once, in one piece.
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
+import type { EventFilter, LoggedEvent } from "../../schema/Event.ts"
+import type { ChannelName } from "../../schema/Key.ts"
+import type { EventCursor, Page, PageRequest } from "../../schema/Pagination.ts"
+import type { ReadError } from "./StoreError.ts"
+
+export class EventLog extends Context.Service<
+  EventLog,
+  {
+    /** Events that fit the filter, by position, forwards or backwards; the cursor is the position before the page. */
+    readonly page: (
+      channel: ChannelName,
+      filter: EventFilter,
+      descending: boolean,
+      request: PageRequest<EventCursor>
+    ) => Effect.Effect<Page<LoggedEvent>, ReadError>
+    /** The position of the event with this id, if the channel has it. */
+    readonly positionOf: (channel: ChannelName, id: string) => Effect.Effect<Option.Option<number>, ReadError>
+    /** The events at positions `after + 1` to `upTo`, in order; the first of them, `limit` at most. */
+    readonly read: (
+      channel: ChannelName,
+      after: number,
+      upTo: number,
+      limit: number
+    ) => Effect.Effect<ReadonlyArray<LoggedEvent>, ReadError>
+    /** The last position of each of these channels; 0 for one without events. */
+    readonly heads: (
+      channels: ReadonlyArray<ChannelName>
+    ) => Effect.Effect<ReadonlyMap<ChannelName, number>, ReadError>
+  }
+>()("orchestrator/services/store/EventLog") {}

@@ -1,0 +1,17 @@
+/** The port of stored failure reports: one at most for a task or function. */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
+import type { FailureReport } from "../../schema/FailureReport.ts"
+import type { ChannelName, Key } from "../../schema/Key.ts"
+import type { ReadError } from "./StoreError.ts"
+import type { UnitOfWork } from "./UnitOfWork.ts"
+
+export class FailureReportStore extends Context.Service<
+  FailureReportStore,
+  {
+    /** The report of a failed asset; of a task and a function that share a key, the older one. */
+    readonly find: (channel: ChannelName, assetKey: Key) => Effect.Effect<Option.Option<FailureReport>, ReadError>
+    readonly insert: (channel: ChannelName, report: FailureReport) => Effect.Effect<void, never, UnitOfWork>
+  }
+>()("orchestrator/services/store/FailureReportStore") {}

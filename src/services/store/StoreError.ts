@@ -1,0 +1,12 @@
+/** What can go wrong in a store, whatever it is made of. Drivers' errors are translated to these at the driver, once. */
+import * as Data from "effect/Data"
+import type { Conflict, Internal, StoredDataInvalid, Unavailable } from "../../schema/OrchestratorError.ts"
+
+/** A transaction lost to a concurrent one: nothing of it is there, and running it again from the start may succeed. */
+export class Contended extends Data.TaggedError("Contended")<{ readonly cause: unknown }> {}
+
+/** A read failed: the store is out of reach, or what it holds is damaged. */
+export type ReadError = StoredDataInvalid | Unavailable | Internal | Contended
+
+/** A commit failed. `Conflict` when a concurrent call registered the same key first. */
+export type WriteError = ReadError | Conflict

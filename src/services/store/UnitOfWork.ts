@@ -1,0 +1,33 @@
+/**
+ * An open transaction, as the services see it. Reads happen at once, under the locks that they ask for. Writes and
+ * events are put down for the end: when the service's effect succeeds, they are stored all together, or not at all.
+ * So nothing that was put down can be read back in the same transaction.
+ *
+ * A store's methods that lock or write ask for this service: they cannot be called outside of a transaction.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type { NewEvent } from "../../schema/Event.ts"
+import type { Timestamp } from "../../schema/Timestamp.ts"
+import type { ReadError } from "./StoreError.ts"
+
+export class UnitOfWork extends Context.Service<
+  UnitOfWork,
+  {
+    /** The store's clock, the same for every use in one transaction: read once the locks before it are held. */
+    readonly now: Effect.Effect<Timestamp, ReadError>
+    /** Puts down events, in this order. */
+    readonly emit: (events: Iterable<NewEvent>) => Effect.Effect<void>
+  }
+>()("orchestrator/services/store/UnitOfWork") {}
+
+/**
+ * Reads all of these in one round trip, in the order of the record: put what locks first. The transaction's time is
+ * read last, so that it is after every lock.
+ */
+export const read = <T extends Record<string, Effect.Effect<unknown, unknown, unknown>>>(reads: T) =>
+  Effect.flatMap(UnitOfWork, (unit) => Effect.all({ ...reads, time: unit.now }, { concurrency: "unbounded" }))
+
+/** Puts down one event or more. */
+export const emit = (...events: ReadonlyArray<NewEvent>): Effect.Effect<void, never, UnitOfWork> =>
+  Effect.flatMap(UnitOfWork, (unit) => unit.emit(events))
