@@ -25,8 +25,17 @@ export class UnitOfWork extends Context.Service<
  * Reads all of these in one round trip, in the order of the record: put what locks first. The transaction's time is
  * read last, so that it is after every lock.
  */
-export const read = <T extends Record<string, Effect.Effect<unknown, unknown, unknown>>>(reads: T) =>
-  Effect.flatMap(UnitOfWork, (unit) => Effect.all({ ...reads, time: unit.now }, { concurrency: "unbounded" }))
+export const read = <T extends Record<string, Effect.Effect<unknown, unknown, unknown>>>(
+  reads: T
+): Effect.Effect<
+  { readonly [K in keyof T]: Effect.Success<T[K]> } & { readonly time: Timestamp },
+  Effect.Error<T[keyof T]> | ReadError,
+  Effect.Services<T[keyof T]> | UnitOfWork
+> =>
+  Effect.flatMap(
+    UnitOfWork,
+    (unit) => Effect.all({ ...reads, time: unit.now }, { concurrency: "unbounded" }) as Effect.Effect<never>
+  )
 
 /** Puts down one event or more. */
 export const emit = (...events: ReadonlyArray<NewEvent>): Effect.Effect<void, never, UnitOfWork> =>
