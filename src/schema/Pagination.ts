@@ -34,8 +34,8 @@ export type AssetCursor = typeof AssetCursor.Type
 export const PerformanceCursor = Schema.Tuple([Schema.Int, Schema.String, Schema.String])
 export type PerformanceCursor = typeof PerformanceCursor.Type
 
-/** The place of an event: its position. */
-export const EventCursor = Schema.Tuple([Schema.Int])
+/** The place of an event in lists ordered by timestamp, then position. */
+export const EventCursor = Schema.Tuple([Schema.Int, Schema.Int])
 export type EventCursor = typeof EventCursor.Type
 
 /** FNV-1a, 53 bits of two runs: tells this server's tokens from other texts. It guards no secret. */

@@ -13,7 +13,10 @@ import type { ReadError } from "./StoreError.ts"
 export class EventLog extends Context.Service<
   EventLog,
   {
-    /** Events that fit the filter, by position, forwards or backwards; the cursor is the position before the page. */
+    /**
+     * Events that fit the filter, by timestamp, then position, forwards or backwards. For events of this server that is
+     * the order of positions; a log that was taken over from elsewhere may hold timestamps that go back.
+     */
     readonly page: (
       channel: ChannelName,
       filter: EventFilter,

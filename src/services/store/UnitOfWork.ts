@@ -34,7 +34,7 @@ export const read = <T extends Record<string, Effect.Effect<unknown, unknown, un
 > =>
   Effect.flatMap(
     UnitOfWork,
-    (unit) => Effect.all({ ...reads, time: unit.now }, { concurrency: "unbounded" }) as Effect.Effect<never>
+    (unit) => Effect.all({ ...reads, time: unit.now }, { concurrency: "unbounded" }) as unknown as Effect.Effect<never>
   )
 
 /** Puts down one event or more. */
