@@ -10,6 +10,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Binaries from "./embedded/Binaries.ts"
 import * as Cluster from "./embedded/Cluster.ts"
@@ -48,7 +49,16 @@ export interface EmbeddedPostgres {
 }
 
 const startTimeout: Duration.Input = "2 minutes"
-const portTries = 3
+
+/**
+ * What passes by itself: a port that somebody took between its choice and its use, and sessions that outlive a killed
+ * server for a moment.
+ */
+const passing = {
+  schedule: Schedule.spaced("200 millis"),
+  times: 50,
+  while: ({ message }: EmbeddedPostgresError) => /could not bind|pre-existing shared memory block/.test(message)
+}
 
 const urlOf = Effect.fnUntraced(function* (cluster: string, { socketDir, port }: Settings.Address, role: Cluster.Role) {
   if (socketDir !== undefined) {
@@ -105,12 +115,7 @@ const open = Effect.fnUntraced(function* (
 
   const server: Postmaster.Server = { paths, binaries, user }
   const taken = yield* takeOver(server, options)
-  const address =
-    taken ??
-    (yield* launch(server, options).pipe(
-      // Between the choice of a free port and its use somebody else may take it.
-      Effect.retry({ times: portTries, while: ({ message }) => message.includes("could not bind") })
-    ))
+  const address = taken ?? (yield* launch(server, options).pipe(Effect.retry(passing)))
   return {
     url: yield* urlOf(paths.cluster, address, "orchestrator"),
     adminUrl: yield* urlOf(paths.cluster, address, "postgres"),

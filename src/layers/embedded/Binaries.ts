@@ -17,6 +17,8 @@ export interface Binaries {
   readonly postgres: string
   readonly initdb: string
   readonly pgCtl: string
+  /** Such as "18.4". */
+  readonly version: string
   /** Such as "18". */
   readonly major: string
 }
@@ -53,12 +55,13 @@ const program = (native: string, name: string): string =>
 
 const runnable = Effect.fnUntraced(function* (native: string, user: ServerUser | undefined) {
   const { ok, stdout, report } = yield* run(program(native, "postgres"), ["-V"], { user, cwd: path.parse(native).root })
-  const major = ok ? /\) (\d+)/.exec(stdout)?.[1] : undefined
-  if (major === undefined) return { found: undefined, report }
+  const [, version, major] = /\) ((\d+)\S*)/.exec(ok ? stdout : "") ?? []
+  if (version === undefined || major === undefined) return { found: undefined, report }
   const found: Binaries = {
     postgres: program(native, "postgres"),
     initdb: program(native, "initdb"),
     pgCtl: program(native, "pg_ctl"),
+    version,
     major
   }
   return { found, report }

@@ -116,12 +116,6 @@ export const ensure = Effect.fnUntraced(function* (
     })
   )
   if (found === undefined) return yield* create(paths, binaries, user, sync)
-  const uid = user?.uid ?? process.getuid?.()
-  if (uid !== undefined && found.uid !== uid) {
-    return yield* failure(`${cluster} belongs to user ${found.uid}, and the server would run as user ${uid}`, {
-      wayOut: `Start the orchestrator as user ${found.uid}, or give that user's files away with chown -R ${uid}`
-    })
-  }
   const version = (yield* attempt(`read ${cluster}/PG_VERSION`, () =>
     fs.readFile(path.join(cluster, "PG_VERSION"), "utf8")
   )).trim()

@@ -17,9 +17,13 @@ export interface Finished {
   readonly report: string
 }
 
+/** A service's PATH need not have `useradd`. */
+const systemPath = "/usr/sbin:/usr/bin:/sbin:/bin"
+
 /** PG* variables of the caller's shell would change what the binaries do; the locale decides nothing but messages. */
 export const environment = (): NodeJS.ProcessEnv => ({
   ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.toUpperCase().startsWith("PG"))),
+  ...(process.platform === "win32" ? {} : { PATH: `${process.env.PATH ?? ""}:${systemPath}` }),
   LC_ALL: "C"
 })
 

@@ -12,10 +12,10 @@ export class EmbeddedPostgresError extends Schema.TaggedError<EmbeddedPostgresEr
 const elsewhere =
   "ORCHESTRATOR_DATA_DIR to another folder, or ORCHESTRATOR_DATABASE_URL to a PostgreSQL server of your own."
 
-/** `wayOut` is what helps here before the two variables that always do. Neither text ends with a full stop. */
+/** `wayOut` is what helps here before the two variables that always do. */
 export const failure = (problem: string, options: { wayOut?: string; cause?: unknown } = {}): EmbeddedPostgresError => {
   const wayOut = options.wayOut === undefined ? `Set ${elsewhere}` : `${options.wayOut}, or set ${elsewhere}`
-  const message = `Embedded PostgreSQL: ${problem}. ${wayOut}`
+  const message = `Embedded PostgreSQL: ${problem.replace(/[.\s]+$/, "")}. ${wayOut}`
   return new EmbeddedPostgresError(options.cause === undefined ? { message } : { message, cause: options.cause })
 }
 

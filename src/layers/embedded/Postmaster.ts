@@ -54,15 +54,18 @@ const commandLine = (pid: number): ReadonlyArray<string> | undefined => {
   }
 }
 
-/** False for one that has ended and whose exit code nobody has fetched: some containers have no init that would. */
-export const isAlive = (pid: number): boolean => {
+const isThere = (pid: number): boolean => {
   try {
     process.kill(pid, 0)
+    return true
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== "EPERM") return false
+    return (cause as NodeJS.ErrnoException).code === "EPERM"
   }
-  return process.platform !== "linux" || commandLine(pid)?.length !== 0
 }
+
+/** False for one that has ended and whose exit code nobody has fetched: some containers have no init that would. */
+export const isAlive = (pid: number): boolean =>
+  isThere(pid) && (process.platform !== "linux" || commandLine(pid)?.length !== 0)
 
 /** Of a whole line, which `ps` gives, the arguments count too: better one stranger too many taken for PostgreSQL. */
 const isPostgres = ([program = "", ...args]: ReadonlyArray<string>): boolean =>
@@ -75,8 +78,8 @@ const serves = (pid: number, cluster: string): boolean => {
 }
 
 /**
- * The process that holds this cluster. A `postmaster.pid` with the id of a process that is no PostgreSQL at all is
- * removed, since PostgreSQL itself only asks whether the process lives; every other doubt is left to PostgreSQL.
+ * The process that serves this cluster. A `postmaster.pid` with the id of a process that is no PostgreSQL at all, or
+ * has ended, is removed, since PostgreSQL itself only asks whether there is one; other doubts are left to PostgreSQL.
  */
 export const find = Effect.fnUntraced(function* ({
   paths: { cluster },
@@ -85,10 +88,13 @@ export const find = Effect.fnUntraced(function* ({
   const file = readPidFile(cluster)
   if (file === undefined) return undefined
   if (windows) return (yield* run(binaries.pgCtl, ["status", "-D", cluster])).ok ? file : undefined
-  if (!isAlive(file.pid)) return undefined
-  if (serves(file.pid, cluster)) return file
+  if (!isThere(file.pid)) return undefined
+  if (isAlive(file.pid) && serves(file.pid, cluster)) return file
   if (!isPostgres(commandLine(file.pid) ?? [])) {
-    yield* attempt(`remove ${pidFileOf(cluster)}`, async () => fs.rmSync(pidFileOf(cluster), { force: true }))
+    yield* attempt(`remove the lock files of a process that is gone from ${cluster}`, async () => {
+      fs.rmSync(pidFileOf(cluster), { force: true })
+      fs.rmSync(path.join(cluster, `.s.PGSQL.${file.port}.lock`), { force: true })
+    })
   }
   return undefined
 })

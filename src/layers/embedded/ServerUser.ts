@@ -24,14 +24,7 @@ const owner = (folder: string): Effect.Effect<ServerUser | undefined> =>
 
 const notRoot = (user: ServerUser | undefined): user is ServerUser => user !== undefined && user.uid !== 0
 
-/**
- * Undefined: the user of this process. As root: the owner of the data, so that data made by another user, or on a
- * volume of another user, goes on working; else `postgres` (`_postgres` on macOS), who is created where missing.
- */
-export const choose = Effect.fnUntraced(function* (
-  dataDir: string
-): Effect.fn.Return<ServerUser | undefined, EmbeddedPostgresError> {
-  if (process.getuid?.() !== 0) return undefined
+const forRoot = Effect.fnUntraced(function* (dataDir: string): Effect.fn.Return<ServerUser, EmbeddedPostgresError> {
   for (const folder of [layout(dataDir).cluster, dataDir]) {
     const found = yield* owner(folder)
     if (notRoot(found)) return found
@@ -50,4 +43,26 @@ export const choose = Effect.fnUntraced(function* (
     `PostgreSQL refuses to run as root, and the user postgres could not be created for it: ${created.report}`,
     { wayOut: "Create a system user named postgres, or start the orchestrator as an ordinary user" }
   )
+})
+
+/**
+ * Undefined: the user of this process. As root: the owner of the data, so that data made by another user, or on a
+ * volume of another user, goes on working; else `postgres` (`_postgres` on macOS), who is created where missing.
+ */
+export const choose = Effect.fnUntraced(function* (
+  dataDir: string
+): Effect.fn.Return<ServerUser | undefined, EmbeddedPostgresError> {
+  const self = process.getuid?.()
+  if (self === undefined) return undefined // Windows
+  const user = self === 0 ? yield* forRoot(dataDir) : undefined
+  const { cluster } = layout(dataDir)
+  const found = yield* owner(cluster)
+  const uid = user?.uid ?? self
+  if (found === undefined || found.uid === uid) return user
+  return yield* failure(`${cluster} belongs to user ${found.uid}, and the server would run as user ${uid}`, {
+    wayOut:
+      found.uid === 0
+        ? `Give it to that user with chown -R ${uid} ${cluster}`
+        : `Start the orchestrator as user ${found.uid}`
+  })
 })

@@ -61,7 +61,7 @@ export const render = (address: Address, binaries: Binaries, more: Readonly<Reco
   }
   return [
     "# Written by the orchestrator at each start; for settings of your own use ALTER SYSTEM.",
-    `# ${binaries.postgres.replaceAll("\n", " ")}`,
+    `# PostgreSQL ${binaries.version}: ${binaries.postgres.replaceAll("\n", " ")}`,
     ...Object.entries(settings).map(([name, value]) => `${name} = ${quote(value)}`),
     ""
   ].join("\n")
