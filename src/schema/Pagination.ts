@@ -16,6 +16,8 @@ export const pageLimit = (asked: number): number => (asked === 0 ? defaultPageSi
 export interface PageRequest<Cursor> {
   readonly cursor: Option.Option<Cursor>
   readonly limit: number
+  /** About how many bytes of assets the answer can carry: a store need not read on beyond them. */
+  readonly maxBytes?: number
 }
 
 /** What a store found: assets in the query's order, and whether more follow. It may hold fewer than were asked for. */

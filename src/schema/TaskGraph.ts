@@ -19,7 +19,7 @@ export const sort = <N extends Node>(
   isRegistered: (key: Key) => boolean
 ): Result.Result<ReadonlyArray<N>, number> => {
   const indexOf = new Map<Key, number>()
-  nodes.forEach((node, index) => indexOf.set(node.key, index))
+  for (const [index, node] of nodes.entries()) indexOf.set(node.key, index)
   const children: Array<Array<number>> = nodes.map(() => [])
   const waitsFor = nodes.map((node, index) => {
     let count = 0

@@ -1,0 +1,151 @@
+/** Compute plans on PostgreSQL. */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import { ComputePlan } from "../../schema/ComputePlan.ts"
+import { fromMicros } from "../../schema/Timestamp.ts"
+import { ComputePlanStore } from "../../services/store/ComputePlanStore.ts"
+import { Conditions, pageOf, pageStatement } from "./Page.ts"
+import { first, mapJson, rowDecoder, sql, toMap } from "./Session.ts"
+import { timestamp, timestamps } from "./Types.ts"
+
+const columns = "key, owner, name, tag, creation_date, cancelation_date, failure_date, metadata, size"
+
+const decode = rowDecoder(ComputePlan, (row) => ({
+  ...row,
+  creationDate: row.creation_date,
+  ...(row.cancelation_date === null ? {} : { cancelationDate: row.cancelation_date }),
+  ...(row.failure_date === null ? {} : { failureDate: row.failure_date }),
+  metadata: toMap(row.metadata)
+}))
+
+export const layer = Layer.effect(
+  ComputePlanStore,
+  Effect.map(sql, ({ locking, read, write }) =>
+    ComputePlanStore.of({
+      find: (channel, key) =>
+        Effect.map(
+          Effect.flatMap(
+            read(`SELECT ${columns} FROM compute_plans WHERE channel = $1 AND key = $2`, [channel, key]),
+            decode
+          ),
+          first
+        ),
+      findActivity: (channel, key) =>
+        Effect.flatMap(
+          read(
+            `SELECT ${columns},
+                EXISTS (SELECT FROM compute_tasks t WHERE t.channel = p.channel AND t.compute_plan_key = p.key
+                         AND t.status IN ('STATUS_FAILED', 'STATUS_CANCELED')) AS has_broken,
+                EXISTS (SELECT FROM compute_tasks t WHERE t.channel = p.channel AND t.compute_plan_key = p.key
+                         AND t.status NOT IN ('STATUS_DONE', 'STATUS_FAILED', 'STATUS_CANCELED')) AS has_unfinished
+              FROM compute_plans p WHERE channel = $1 AND key = $2`,
+            [channel, key]
+          ),
+          (rows) =>
+            Effect.map(decode(rows), (plans) =>
+              Option.map(first(plans), (plan) => ({
+                plan,
+                hasBroken: rows[0]?.has_broken === true,
+                hasUnfinished: rows[0]?.has_unfinished === true
+              }))
+            )
+        ),
+      many: (channel, keys) =>
+        Effect.flatMap(
+          read(`SELECT ${columns} FROM compute_plans WHERE channel = $1 AND key = ANY ($2::text[]::uuid[])`, [
+            channel,
+            keys
+          ]),
+          decode
+        ),
+      lock: (channel, keys) =>
+        Effect.flatMap(
+          locking(
+            `SELECT ${columns} FROM compute_plans WHERE channel = $1 AND key = ANY ($2::text[]::uuid[])
+              ORDER BY key FOR NO KEY UPDATE`,
+            [channel, keys]
+          ),
+          decode
+        ),
+      lockOfTask: (channel, taskKey) =>
+        Effect.map(
+          Effect.flatMap(
+            locking(
+              `SELECT ${columns} FROM compute_plans WHERE channel = $1
+                  AND key = (SELECT compute_plan_key FROM compute_tasks WHERE channel = $1 AND key = $2)
+                FOR NO KEY UPDATE`,
+              [channel, taskKey]
+            ),
+            decode
+          ),
+          first
+        ),
+      lockOfFunction: (channel, functionKey) =>
+        Effect.flatMap(
+          locking(
+            `SELECT ${columns} FROM compute_plans WHERE channel = $1
+                AND key IN (SELECT compute_plan_key FROM compute_tasks
+                             WHERE channel = $1 AND function_key = $2 AND status = 'STATUS_BUILDING')
+              ORDER BY key FOR NO KEY UPDATE`,
+            [channel, functionKey]
+          ),
+          decode
+        ),
+      isTaken: (key) => Effect.map(read("SELECT FROM compute_plans WHERE key = $1", [key]), (rows) => rows.length > 0),
+      page: (channel, filter, request) => {
+        const conditions = new Conditions()
+          .add((c) => `channel = ${c}`, channel)
+          .add((owner) => `owner = ${owner}`, filter.owner)
+          .after(request, (date, key) => `(creation_date, key) > (${date}, ${key}::uuid)`, ([date, key]) => [
+            timestamp(fromMicros(date)),
+            key
+          ])
+        const statement = pageStatement({
+          ...conditions,
+          select: columns,
+          from: "compute_plans",
+          orderBy: "creation_date, key",
+          limit: request.limit,
+          maxBytes: request.maxBytes
+        })
+        return Effect.flatMap(read(...statement), (rows) =>
+          Effect.map(decode(rows), (assets) => pageOf(rows, assets, request))
+        )
+      },
+      insert: (channel, plan) => {
+        const metadata = mapJson(plan.metadata)
+        return write(
+          `INSERT INTO compute_plans (channel, key, owner, name, tag, creation_date, metadata, size)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+          [
+            channel,
+            plan.key,
+            plan.owner,
+            plan.name,
+            plan.tag,
+            timestamp(plan.creationDate),
+            metadata,
+            150 + plan.name.length + plan.tag.length + metadata.length
+          ]
+        )
+      },
+      update: (channel, plans) =>
+        plans.length === 0
+          ? Effect.void
+          : write(
+              `UPDATE compute_plans p SET name = n.name, cancelation_date = n.canceled, failure_date = n.failed
+                 FROM unnest($2::text[]::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[])
+                      AS n (key, name, canceled, failed)
+                WHERE p.channel = $1 AND p.key = n.key`,
+              [
+                channel,
+                plans.map((plan) => plan.key),
+                plans.map((plan) => plan.name),
+                timestamps(plans.map((plan) => plan.cancelationDate)),
+                timestamps(plans.map((plan) => plan.failureDate))
+              ]
+            )
+    })
+  )
+)

@@ -1,0 +1,272 @@
+/** Compute tasks on PostgreSQL. Row locks are always taken in the order of keys, in one statement. */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import { ComputeTask, parentKeys } from "../../schema/ComputeTask.ts"
+import { FunctionOutput } from "../../schema/Function.ts"
+import type { Key } from "../../schema/Key.ts"
+import type { TaskStatus } from "../../schema/TaskStatus.ts"
+import { fromMicros } from "../../schema/Timestamp.ts"
+import { ComputeTaskStore } from "../../services/store/ComputeTaskStore.ts"
+import { Conditions, pageOf, pageStatement } from "./Page.ts"
+import { first, mapJson, type Row, rowDecoder, type Sql, sql, toMap } from "./Session.ts"
+import { timestamp } from "./Types.ts"
+
+const names = [
+  "key",
+  "owner",
+  "worker",
+  "compute_plan_key",
+  "function_key",
+  "rank",
+  "status",
+  "creation_date",
+  "logs_permission",
+  "metadata",
+  "inputs",
+  "outputs",
+  "size"
+]
+const columns = names.join(", ")
+const columnsOf = (table: string): string => names.map((name) => `${table}.${name}`).join(", ")
+
+const fromRow = (row: Row) => ({
+  ...row,
+  computePlanKey: row.compute_plan_key,
+  functionKey: row.function_key,
+  creationDate: row.creation_date,
+  logsPermission: row.logs_permission,
+  metadata: toMap(row.metadata),
+  outputs: toMap(row.outputs)
+})
+
+const decode = rowDecoder(ComputeTask, fromRow)
+
+/** A task with the outputs that its function declares. */
+const decodeWithFunction = rowDecoder(
+  Schema.Struct({ task: ComputeTask, functionOutputs: Schema.ReadonlyMap(Schema.String, FunctionOutput) }),
+  (row) => ({ task: fromRow(row), functionOutputs: toMap(row.function_outputs) })
+)
+
+const withFunction = `${columnsOf("t")}, (SELECT f.outputs FROM functions f
+   WHERE f.channel = t.channel AND f.key = t.function_key) AS function_outputs`
+
+const childrenOf = (parent: string) =>
+  `(SELECT child_key FROM task_parents WHERE channel = $1 AND parent_key = ${parent})`
+
+/** The task and its children that can still change, in one statement: two ways to the same rows must not cross. */
+const lockFamily = `SELECT key FROM compute_tasks
+  WHERE channel = $1 AND (key = $2 OR (key IN ${childrenOf("$2")} AND status NOT IN ('STATUS_DONE', 'STATUS_FAILED', 'STATUS_CANCELED')))
+  ORDER BY key FOR NO KEY UPDATE`
+
+/** Children that were registered while the first lock was waited for: nobody can add more now. */
+const lockLateChildren = `SELECT key FROM compute_tasks
+  WHERE channel = $1 AND key IN ${childrenOf("$2")} AND status NOT IN ('STATUS_DONE', 'STATUS_FAILED', 'STATUS_CANCELED')
+  ORDER BY key FOR NO KEY UPDATE`
+
+const releasedBy = `SELECT ${columnsOf("t")} FROM compute_tasks t
+  WHERE t.channel = $1 AND t.key IN ${childrenOf("$2")} AND t.status = 'STATUS_WAITING_FOR_PARENT_TASKS'
+    AND NOT EXISTS (
+      SELECT FROM task_parents e JOIN compute_tasks p ON p.channel = e.channel AND p.key = e.parent_key
+       WHERE e.channel = t.channel AND e.child_key = t.key AND e.parent_key <> $2 AND p.status <> 'STATUS_DONE')
+  ORDER BY t.creation_date, t.key`
+
+/** In a statement of its own, after the locks: it sees what was committed while they were waited for. */
+const waitingOfFunction = `SELECT t.key FROM compute_tasks t
+  WHERE t.channel = $1 AND t.function_key = $2 AND t.status = ANY ($3::text[]::task_status[])
+    AND EXISTS (
+      SELECT FROM task_parents e JOIN compute_tasks p ON p.channel = e.channel AND p.key = e.parent_key
+       WHERE e.channel = t.channel AND e.child_key = t.key AND p.status <> 'STATUS_DONE')`
+
+export const layer = Layer.effect(
+  ComputeTaskStore,
+  Effect.map(sql, ({ locking, read, write }) =>
+    ComputeTaskStore.of({
+      find: (channel, key) =>
+        Effect.map(
+          Effect.flatMap(
+            read(`SELECT ${columns} FROM compute_tasks WHERE channel = $1 AND key = $2`, [channel, key]),
+            decode
+          ),
+          first
+        ),
+      taken: (keys) =>
+        Effect.map(
+          read("SELECT key FROM compute_tasks WHERE key = ANY ($1::text[]::uuid[])", [keys]),
+          (rows) => new Set(rows.map((row) => row.key as Key))
+        ),
+      page: (channel, filter, request) => {
+        const conditions = new Conditions()
+          .add((c) => `channel = ${c}`, channel)
+          .add((plan) => `compute_plan_key = ${plan}`, filter.computePlanKey)
+          .add((fn) => `function_key = ${fn}`, filter.functionKey)
+          .add((worker) => `worker = ${worker}`, filter.worker)
+          .add((status) => `status = ${status}`, filter.status)
+          .after(request, (date, key) => `(creation_date, key) > (${date}, ${key}::uuid)`, ([date, key]) => [
+            timestamp(fromMicros(date)),
+            key
+          ])
+        const statement = pageStatement({
+          ...conditions,
+          select: columns,
+          from: "compute_tasks",
+          orderBy: "creation_date, key",
+          limit: request.limit,
+          maxBytes: request.maxBytes
+        })
+        return Effect.flatMap(read(...statement), (rows) =>
+          Effect.map(decode(rows), (assets) => pageOf(rows, assets, request))
+        )
+      },
+      lock: (channel, key) =>
+        Effect.map(
+          Effect.flatMap(
+            locking(
+              `SELECT ${withFunction} FROM compute_tasks t WHERE channel = $1 AND key = $2 FOR NO KEY UPDATE OF t`,
+              [channel, key]
+            ),
+            decodeWithFunction
+          ),
+          first
+        ),
+      lockWithChildren: (channel, key) =>
+        Effect.map(
+          Effect.all(
+            [
+              Effect.flatMap(
+                locking(
+                  `SELECT ${withFunction} FROM compute_tasks t WHERE channel = $1 AND key = $2 FOR NO KEY UPDATE OF t`,
+                  [channel, key]
+                ),
+                decodeWithFunction
+              ),
+              read(`SELECT status FROM compute_tasks WHERE channel = $1 AND key IN ${childrenOf("$2")}`, [channel, key])
+            ],
+            { concurrency: "unbounded" }
+          ),
+          ([tasks, children]) =>
+            Option.map(first(tasks), (task) => ({
+              ...task,
+              childStatuses: children.map((row) => row.status as TaskStatus)
+            }))
+        ),
+      lockForDone: (channel, key) =>
+        Effect.map(
+          Effect.all(
+            [
+              locking(lockFamily, [channel, key]),
+              locking(lockLateChildren, [channel, key]),
+              Effect.flatMap(
+                locking(`SELECT ${columns} FROM compute_tasks WHERE channel = $1 AND key = $2`, [channel, key]),
+                decode
+              ),
+              Effect.flatMap(locking(releasedBy, [channel, key]), decode)
+            ],
+            { concurrency: "unbounded" }
+          ),
+          ([, , tasks, released]) => Option.map(first(tasks), (task) => ({ task, released }))
+        ),
+      lockOfFunction: (channel, functionKey, statuses) =>
+        Effect.map(
+          Effect.all(
+            [
+              locking(
+                `SELECT key FROM compute_tasks
+                  WHERE channel = $1 AND function_key = $2 AND status = ANY ($3::text[]::task_status[])
+                  ORDER BY key FOR NO KEY UPDATE`,
+                [channel, functionKey, statuses]
+              ),
+              Effect.flatMap(
+                locking(
+                  `SELECT ${columns} FROM compute_tasks
+                    WHERE channel = $1 AND function_key = $2 AND status = ANY ($3::text[]::task_status[])
+                    ORDER BY creation_date, key`,
+                  [channel, functionKey, statuses]
+                ),
+                decode
+              ),
+              locking(waitingOfFunction, [channel, functionKey, statuses])
+            ],
+            { concurrency: "unbounded" }
+          ),
+          ([, tasks, waiting]) => {
+            const waitingKeys = new Set(waiting.map((row) => row.key))
+            return tasks.map((task) => ({ task, waitsForParents: waitingKeys.has(task.key) }))
+          }
+        ),
+      share: (channel, keys) =>
+        keys.length === 0
+          ? Effect.succeed([])
+          : Effect.flatMap(
+              locking(
+                `SELECT ${withFunction} FROM compute_tasks t WHERE channel = $1 AND key = ANY ($2::text[]::uuid[])
+                  ORDER BY key FOR SHARE OF t`,
+                [channel, keys]
+              ),
+              decodeWithFunction
+            ),
+      insert: (channel, tasks) => insertTasks(write, channel, tasks),
+      setStatus: (channel, keys, status) =>
+        keys.length === 0
+          ? Effect.void
+          : write(
+              "UPDATE compute_tasks SET status = $3::task_status WHERE channel = $1 AND key = ANY ($2::text[]::uuid[])",
+              [channel, keys, status]
+            )
+    })
+  )
+)
+
+const insertTasks = (
+  write: Sql["write"],
+  channel: string,
+  tasks: ReadonlyArray<ComputeTask>
+) => {
+  const [oldest] = tasks
+  if (oldest === undefined) return Effect.void
+  const json = tasks.map((task) => ({
+    logs: JSON.stringify(task.logsPermission),
+    metadata: mapJson(task.metadata),
+    inputs: JSON.stringify(task.inputs),
+    outputs: mapJson(task.outputs)
+  }))
+  const rows = write(
+    `INSERT INTO compute_tasks (channel, key, owner, worker, compute_plan_key, function_key, rank, status,
+                                creation_date, logs_permission, metadata, inputs, outputs, size)
+     SELECT $1, key, owner, worker, plan, function, rank, status, $2, logs::jsonb, metadata::jsonb, inputs::jsonb,
+            outputs::jsonb, size
+       FROM unnest($3::text[]::uuid[], $4::text[], $5::text[], $6::text[]::uuid[], $7::text[]::uuid[], $8::int[],
+                   $9::text[]::task_status[], $10::text[], $11::text[], $12::text[], $13::text[], $14::int[])
+            AS t (key, owner, worker, plan, function, rank, status, logs, metadata, inputs, outputs, size)
+      ORDER BY key`,
+    [
+      channel,
+      timestamp(oldest.creationDate),
+      tasks.map((task) => task.key),
+      tasks.map((task) => task.owner),
+      tasks.map((task) => task.worker),
+      tasks.map((task) => task.computePlanKey),
+      tasks.map((task) => task.functionKey),
+      tasks.map((task) => task.rank),
+      tasks.map((task) => task.status),
+      json.map((one) => one.logs),
+      json.map((one) => one.metadata),
+      json.map((one) => one.inputs),
+      json.map((one) => one.outputs),
+      json.map((one) => 250 + one.logs.length + one.metadata.length + one.inputs.length + one.outputs.length)
+    ]
+  )
+  const edges = tasks.flatMap((task) => parentKeys(task).map((parent) => [task.key, parent] as const))
+  return edges.length === 0
+    ? rows
+    : Effect.andThen(
+        rows,
+        write(
+          `INSERT INTO task_parents (channel, child_key, parent_key)
+           SELECT $1, child, parent FROM unnest($2::text[]::uuid[], $3::text[]::uuid[]) AS e (child, parent)
+            ORDER BY child, parent`,
+          [channel, edges.map(([child]) => child), edges.map(([, parent]) => parent)]
+        )
+      )
+}

@@ -1,0 +1,79 @@
+/** Where the database is and how a connection to it is set up: libpq's URL, TLS files included, and session settings. */
+import type * as PgConnection from "@effect/sql-pg/PgConnection"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import { ConnectionError, SqlError } from "effect/sql/SqlError"
+import { readFileSync } from "node:fs"
+import type { ConnectionOptions } from "node:tls"
+import { registry } from "./Types.ts"
+
+export interface ConnectionConfig {
+  /** A PostgreSQL URL with libpq's parameters; `sslmode`, `sslrootcert`, `sslcert` and `sslkey` as libpq means them. */
+  readonly url: Redacted.Redacted
+}
+
+/** Locks and statements that wait too long fail, and a transaction whose owner is gone ends by itself. */
+const sessionSettings = {
+  search_path: "orchestrator",
+  timezone: "UTC",
+  lock_timeout: "5s",
+  statement_timeout: "30s",
+  idle_in_transaction_session_timeout: "10s",
+  client_connection_check_interval: "1s"
+}
+
+/** Larger than any row that the contract's 2 GiB bound on messages lets in. */
+const maxMessageSize = 1024 * 1024 * 1024
+
+const tlsParameters = ["sslmode", "sslrootcert", "sslcert", "sslkey"]
+
+/**
+ * TLS as libpq's `sslmode` asks for it: `require` encrypts and verifies only where there is a root certificate,
+ * `verify-ca` verifies the certificate's chain, `verify-full` its host name too.
+ */
+const tlsOptions = (url: URL): ConnectionOptions | undefined => {
+  const mode = url.searchParams.get("sslmode")
+  if (mode !== "require" && mode !== "verify-ca" && mode !== "verify-full") return undefined
+  const file = (name: string) => {
+    const path = url.searchParams.get(name)
+    return path === null ? undefined : readFileSync(path)
+  }
+  const ca = file("sslrootcert")
+  const cert = file("sslcert")
+  const key = file("sslkey")
+  return {
+    rejectUnauthorized: mode !== "require" || ca !== undefined,
+    ...(mode === "verify-full" ? {} : { checkServerIdentity: () => undefined }),
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key })
+  }
+}
+
+/** The driver's configuration. Fails when the URL cannot be read, or a file that it names. */
+export const connectionConfig = (options: ConnectionConfig): Effect.Effect<PgConnection.Config, SqlError> =>
+  Effect.try({
+    try: (): PgConnection.Config => {
+      const url = new URL(Redacted.value(options.url))
+      const ssl = tlsOptions(url)
+      if (ssl !== undefined) for (const name of tlsParameters) url.searchParams.delete(name)
+      return {
+        url: Redacted.make(url.toString()),
+        ...(ssl === undefined ? {} : { ssl }),
+        applicationName: "substra-orchestrator",
+        startupParameters: sessionSettings,
+        keepAlive: "10 seconds",
+        types: registry,
+        preparedStatementCacheSize: 500,
+        maxMessageSize
+      }
+    },
+    catch: (cause) =>
+      new SqlError({
+        reason: new ConnectionError({
+          cause,
+          message: "the database URL, or a file that it names, cannot be read",
+          operation: "connect"
+        })
+      })
+  })

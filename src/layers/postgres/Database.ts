@@ -1,0 +1,255 @@
+/**
+ * Connections and transactions on PostgreSQL. A write call takes two round trips: BEGIN with all that the service reads
+ * together, then its writes, its events and COMMIT in one socket write. So the channel's lock, taken by the events, is
+ * never held across a round trip, and everybody else waits for PostgreSQL alone.
+ */
+import type * as PgConnection from "@effect/sql-pg/PgConnection"
+import * as PgPool from "@effect/sql-pg/PgPool"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import type { SqlError } from "effect/sql/SqlError"
+import type { LoggedEvent, NewEvent } from "../../schema/Event.ts"
+import type { ChannelName } from "../../schema/Key.ts"
+import { Unavailable } from "../../schema/OrchestratorError.ts"
+import type { Timestamp } from "../../schema/Timestamp.ts"
+import { type Committed, Database, type PreparedEvent } from "../../services/store/Database.ts"
+import { Contended, type ReadError, type WriteError } from "../../services/store/StoreError.ts"
+import { UnitOfWork } from "../../services/store/UnitOfWork.ts"
+import { type ConnectionConfig, connectionConfig } from "./Connection.ts"
+import { Readers, type Row, Session, type Statement } from "./Session.ts"
+import { isConnectionLoss, isFollowUp, translate } from "./SqlErrors.ts"
+import { timestamp } from "./Types.ts"
+
+export interface Options extends ConnectionConfig {
+  /** Connections of this process: writers, readers, and one that listens. At least 3. */
+  readonly poolSize: number
+}
+
+/** Reads may share a connection: more statements at once than connections, each waiting for those before it. */
+const readsPerConnection = 8
+
+/** How the connections of a process are shared out: one in four reads, one listens. */
+export const share = (poolSize: number): { readonly readers: number; readonly writers: number } => {
+  const readers = Math.max(1, Math.floor(poolSize / 4))
+  return { readers, writers: Math.max(1, poolSize - readers - 1) }
+}
+
+/** How long a transaction that was interrupted may take to end in order, before its connection is closed instead. */
+const rollbackGrace = Duration.millis(500)
+
+const appendEvents = `SELECT first_position, logged_at
+  FROM append_events($1, $2, $3::text[]::uuid[], $4::text[], $5::text[]::asset_kind[], $6::text[]::event_kind[],
+                     $7::text[], $8::bytea[])`
+
+/** The stores' database: transactions on a pool of writers, everything else on a pool of readers. */
+export const layer = (options: Options): Layer.Layer<Database | Readers, SqlError> =>
+  Layer.effectContext(
+    Effect.gen(function* () {
+      const { readers, writers } = share(options.poolSize)
+      const connection = yield* connectionConfig(options)
+      const readerPool = yield* PgPool.make({
+        ...connection,
+        multiplex: true,
+        multiplexConcurrency: readsPerConnection,
+        maxConnections: readers
+      })
+      // With a concurrency of one a lease is exclusive, and its statements are pipelined all the same.
+      const writerPool = yield* PgPool.make({
+        ...connection,
+        multiplex: true,
+        multiplexConcurrency: 1,
+        maxConnections: writers
+      })
+      // A pooled connection may have been lost unnoticed: one more try takes another, or says that there is none.
+      const query: Readers["Service"]["query"] = (text, params) => {
+        const once = readerPool.use((reader) => reader.query(text, params))
+        return once.pipe(
+          Effect.catchIf(isConnectionLoss, () => once),
+          Effect.map((result) => result.rows),
+          Effect.mapError(translateRead)
+        )
+      }
+      const database = Database.of({
+        run: (channel, body, prepare) => run(writerPool, channel, body, prepare),
+        ping: Effect.asVoid(query("SELECT 1", []))
+      })
+      return Context.make(Database, database).pipe(Context.add(Readers, Readers.of({ query })))
+    })
+  )
+
+/** Before the commit nothing stays of a transaction whose connection is lost: it may be run again. */
+const translateInTransaction = (error: SqlError): ReadError =>
+  isConnectionLoss(error) ? new Contended({ cause: error }) : translateRead(error)
+
+const translateRead = (error: SqlError): ReadError => translate(error) as ReadError
+
+const run = <A, E, R, E2>(
+  pool: PgPool.PgPool,
+  channel: ChannelName,
+  body: Effect.Effect<A, E, R>,
+  prepare: (events: ReadonlyArray<NewEvent>) => Effect.Effect<ReadonlyArray<PreparedEvent>, E2>
+): Effect.Effect<readonly [A, Committed], E | E2 | WriteError, Exclude<R, UnitOfWork>> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const connection = yield* Effect.mapError(pool.get, translate)
+      const transaction = new Transaction(connection)
+      const context = Context.make(Session, transaction).pipe(
+        Context.add(UnitOfWork, UnitOfWork.of({ now: transaction.now, emit: transaction.emit }))
+      )
+      return yield* Effect.uninterruptibleMask((restore) =>
+        restore(
+          Effect.flatMap(Effect.provide(body, context), (answer) =>
+            Effect.map(prepare(transaction.events), (prepared) => [answer, prepared] as const)
+          )
+        ).pipe(
+          Effect.flatMap(([answer, prepared]) =>
+            Effect.map(transaction.commit(channel, prepared), (committed) => [answer, committed] as const)
+          ),
+          Effect.onExit((exit) => (Exit.isSuccess(exit) ? Effect.void : transaction.abandon(pool)))
+        )
+      )
+    })
+  ) as Effect.Effect<readonly [A, Committed], E | E2 | WriteError, Exclude<R, UnitOfWork>>
+
+/** One transaction on an exclusive connection. */
+class Transaction {
+  readonly events: Array<NewEvent> = []
+  private readonly deferred: Array<Statement> = []
+  private readonly connection: PgConnection.PgConnection
+  private begun = false
+  private ended = false
+  private time: Timestamp | undefined
+
+  constructor(connection: PgConnection.PgConnection) {
+    this.connection = connection
+  }
+
+  /** BEGIN goes out with the first statement; the pipeline keeps their order. */
+  readonly query = (text: string, params: ReadonlyArray<unknown>): Effect.Effect<ReadonlyArray<Row>, ReadError> =>
+    Effect.suspend(() => {
+      const statement = Effect.map(this.connection.query(text, params), (result) => result.rows)
+      if (this.begun) return Effect.mapError(statement, translateInTransaction)
+      this.begun = true
+      const begin = this.connection.query("BEGIN ISOLATION LEVEL READ COMMITTED")
+      return Effect.mapError(
+        Effect.map(Effect.all([begin, statement], { concurrency: "unbounded" }), ([, rows]) => rows),
+        translateInTransaction
+      )
+    })
+
+  readonly defer = (text: string, params: ReadonlyArray<unknown>): void => {
+    this.deferred.push({ sql: text, params })
+  }
+
+  readonly emit = (events: Iterable<NewEvent>): Effect.Effect<void> =>
+    Effect.sync(() => {
+      for (const event of events) this.events.push(event)
+    })
+
+  readonly now: Effect.Effect<Timestamp, ReadError> = Effect.suspend(() =>
+    this.time !== undefined
+      ? Effect.succeed(this.time)
+      : Effect.map(this.query("SELECT clock_timestamp() AS now", []), ([row]) => {
+          this.time ??= row?.now as Timestamp
+          return this.time
+        })
+  )
+
+  /** Everything that was put down, the events, and COMMIT, in one socket write. */
+  commit(channel: ChannelName, prepared: ReadonlyArray<PreparedEvent>): Effect.Effect<Committed, WriteError> {
+    if (!this.begun && this.deferred.length === 0 && prepared.length === 0) return Effect.succeed([])
+    return Effect.gen({ self: this }, function* () {
+      const events = prepared.length === 0 ? [] : [append(channel, yield* this.now, prepared)]
+      const exits = yield* this.pipeline([...this.deferred, ...events])
+      const commit = exits[exits.length - 1]
+      this.ended = commit !== undefined && Exit.isSuccess(commit)
+      const failure = firstFailure(exits)
+      if (failure === undefined) return committed(channel, prepared, exits[exits.length - 2])
+      return yield* isConnectionLoss(failure) ? inDoubt(failure) : Effect.fail(translate(failure))
+    })
+  }
+
+  /** Sends statements with COMMIT behind them, or ROLLBACK when one of them could not even be sent. */
+  private pipeline(statements: ReadonlyArray<Statement>): Effect.Effect<ReadonlyArray<QueryExit>> {
+    return Effect.gen({ self: this }, function* () {
+      const start = (sql: string, params: ReadonlyArray<unknown>) =>
+        Effect.forkChild(this.connection.query(sql, params), { startImmediately: true })
+      const fibers: Array<Fiber.Fiber<PgConnection.Result, SqlError>> = []
+      for (const { params, sql } of statements) fibers.push(yield* start(sql, params))
+      const unsent = fibers.some((fiber) => fiber.pollUnsafe() !== undefined)
+      fibers.push(yield* start(unsent ? "ROLLBACK" : "COMMIT", []))
+      return yield* Effect.forEach(fibers, Fiber.await)
+    })
+  }
+
+  /** Ends a transaction that is not to be: in order if it can be done soon, else with its connection. */
+  abandon(pool: PgPool.PgPool): Effect.Effect<void> {
+    return Effect.suspend(() =>
+      this.ended || !this.begun
+        ? Effect.void
+        : Effect.catchCause(
+            Effect.asVoid(Effect.timeout(Effect.interruptible(this.connection.query("ROLLBACK")), rollbackGrace)),
+            () => pool.invalidate(this.connection)
+          )
+    )
+  }
+}
+
+const append = (channel: ChannelName, time: Timestamp, prepared: ReadonlyArray<PreparedEvent>): Statement => ({
+  sql: appendEvents,
+  params: [
+    channel,
+    timestamp(time),
+    prepared.map((one) => one.id),
+    prepared.map((one) => one.assetKey),
+    prepared.map((one) => one.event.asset.kind),
+    prepared.map((one) => one.event.eventKind),
+    prepared.some((one) => one.event.reason !== undefined) ? prepared.map((one) => one.event.reason ?? null) : "{}",
+    prepared.map((one) => one.message)
+  ]
+})
+
+type QueryExit = Exit.Exit<PgConnection.Result, SqlError>
+
+/** The error that made the others of its batch fail too. */
+const firstFailure = (exits: ReadonlyArray<QueryExit>): SqlError | undefined => {
+  let any: SqlError | undefined
+  for (const exit of exits) {
+    if (Exit.isSuccess(exit)) continue
+    const error = exit.cause.reasons.find((reason) => reason._tag === "Fail")?.error
+    if (error !== undefined && !isFollowUp(error)) return error
+    any ??= error
+  }
+  return any
+}
+
+const inDoubt = (cause: SqlError): Unavailable =>
+  new Unavailable({
+    message:
+      "the connection to the database was lost during the commit: the call may have succeeded, make it again to find out",
+    cause
+  })
+
+const committed = (
+  channel: ChannelName,
+  prepared: ReadonlyArray<PreparedEvent>,
+  exit: QueryExit | undefined
+): Committed => {
+  if (prepared.length === 0 || exit === undefined || !Exit.isSuccess(exit)) return []
+  const [row] = exit.value.rows
+  const firstPosition = Number(row?.first_position)
+  const loggedAt = row?.logged_at as Timestamp
+  return prepared.map(
+    (one, index): LoggedEvent => ({
+      channel,
+      position: firstPosition + index,
+      id: one.id,
+      timestamp: loggedAt,
+      message: one.message
+    })
+  )
+}

@@ -1,0 +1,86 @@
+/** The event log on PostgreSQL. It is written by `append_events`, in transactions (Database.ts). */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type { LoggedEvent } from "../../schema/Event.ts"
+import type { ChannelName } from "../../schema/Key.ts"
+import { fromMicros, Timestamp } from "../../schema/Timestamp.ts"
+import { EventLog } from "../../services/store/EventLog.ts"
+import { Conditions, pageOf, pageStatement } from "./Page.ts"
+import { mapJson, type Row, rowDecoder, sql } from "./Session.ts"
+import { int8, timestamp } from "./Types.ts"
+
+const columns = `channel, position, id, "timestamp", message`
+
+const StoredEvent = Schema.Struct({
+  channel: Schema.String,
+  position: Schema.Int,
+  id: Schema.String,
+  timestamp: Timestamp,
+  message: Schema.Uint8Array
+})
+
+const decodeRows = rowDecoder(StoredEvent, (row) => ({ ...row, position: Number(row.position) }))
+const decode = (rows: ReadonlyArray<Row>) =>
+  decodeRows(rows) as Effect.Effect<ReadonlyArray<LoggedEvent>, Effect.Error<ReturnType<typeof decodeRows>>>
+
+export const layer = Layer.effect(
+  EventLog,
+  Effect.map(sql, ({ read }) =>
+    EventLog.of({
+      page: (channel, filter, descending, request) => {
+        const conditions = new Conditions()
+          .add((c) => `channel = ${c}`, channel)
+          .add((key) => `asset_key = ${key}`, filter.assetKey)
+          .add((kind) => `asset_kind = ${kind}`, filter.assetKind)
+          .add((kind) => `event_kind = ${kind}`, filter.eventKind)
+          .add((pairs) => `metadata @> ${pairs}`, filter.metadata.size === 0 ? undefined : mapJson(filter.metadata))
+          .add((start) => `"timestamp" >= ${start}`, filter.start === undefined ? undefined : timestamp(filter.start))
+          .add((end) => `"timestamp" <= ${end}`, filter.end === undefined ? undefined : timestamp(filter.end))
+          .after(
+            request,
+            (time, position) => `("timestamp", position) ${descending ? "<" : ">"} (${time}, ${position})`,
+            ([time, position]) => [timestamp(fromMicros(time)), int8(position)]
+          )
+        const order = descending ? "DESC" : "ASC"
+        const statement = pageStatement({
+          ...conditions,
+          select: `${columns}, 64 + octet_length(message) AS size`,
+          from: "events",
+          orderBy: `"timestamp" ${order}, position ${order}`,
+          limit: request.limit,
+          maxBytes: request.maxBytes
+        })
+        return Effect.flatMap(read(...statement), (rows) =>
+          Effect.map(decode(rows), (events) => pageOf(rows, events, request))
+        )
+      },
+      positionOf: (channel, id) =>
+        Effect.map(read("SELECT position FROM events WHERE id = $1 AND channel = $2", [id, channel]), (rows) =>
+          Option.map(Option.fromUndefinedOr(rows[0]), (row) => Number(row.position))
+        ),
+      read: (channel, after, upTo, limit) =>
+        Effect.flatMap(
+          read(
+            `SELECT ${columns} FROM events WHERE channel = $1 AND position > $2 AND position <= $3
+              ORDER BY position LIMIT $4`,
+            [channel, int8(after), int8(upTo), limit]
+          ),
+          decode
+        ),
+      heads: (channels) =>
+        channels.length === 0
+          ? Effect.succeed(new Map())
+          : Effect.map(
+              read(
+                `SELECT c.name, coalesce((SELECT e.position FROM events e WHERE e.channel = c.name
+                                           ORDER BY e.position DESC LIMIT 1), 0) AS head
+                   FROM unnest($1::text[]) AS c (name)`,
+                [channels]
+              ),
+              (rows) => new Map(rows.map((row) => [row.name as ChannelName, Number(row.head)]))
+            )
+    })
+  )
+)

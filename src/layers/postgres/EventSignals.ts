@@ -1,0 +1,55 @@
+/** Signals between servers by LISTEN and NOTIFY: one connection that listens, and notes sent by a reader. */
+import * as PgConnection from "@effect/sql-pg/PgConnection"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import { ChannelName } from "../../schema/Key.ts"
+import { EventSignals, type Signal } from "../../services/store/EventSignals.ts"
+import { type ConnectionConfig, connectionConfig } from "./Connection.ts"
+import { Readers } from "./Session.ts"
+
+const notifyChannel = "orchestrator_events"
+
+/** PostgreSQL takes less than 8,000 bytes: what does not fit becomes an empty text, which means all channels. */
+const maxPayload = 7_900
+
+const Payload = Schema.fromJsonString(Schema.Array(Schema.Tuple([ChannelName, Schema.Int])))
+const decodePayload = Schema.decodeUnknownOption(Payload)
+
+const payloadOf = (signal: Signal): string => {
+  const text = signal === "all" ? "" : JSON.stringify(signal)
+  return Buffer.byteLength(text) > maxPayload ? "" : text
+}
+
+const signalOf = (payload: string): Signal => (payload === "" ? "all" : Option.getOrElse(decodePayload(payload), () => "all"))
+
+/** Tries again for ever: 100 ms after the first loss, 5 s at most. */
+const reconnect = Schedule.min([Schedule.exponential(Duration.millis(100)), Schedule.spaced(Duration.seconds(5))])
+
+export const layer = (config: ConnectionConfig) =>
+  Layer.effect(
+    EventSignals,
+    Effect.gen(function* () {
+      const readers = yield* Readers
+      const base = yield* connectionConfig(config)
+      const listen = Stream.unwrap(
+        Effect.gen(function* () {
+          const connection = yield* PgConnection.make(base)
+          const queue = yield* connection.listen(notifyChannel)
+          // What happened while nobody listened is found by looking at all channels.
+          return Stream.concat(
+            Stream.succeed<Signal>("all"),
+            Stream.map(Stream.fromQueue(queue), ({ payload }) => signalOf(payload))
+          )
+        })
+      )
+      return EventSignals.of({
+        send: (signal) => Effect.asVoid(readers.query("SELECT pg_notify($1, $2)", [notifyChannel, payloadOf(signal)])),
+        received: Stream.orDie(Stream.retry(listen, reconnect))
+      })
+    })
+  )

@@ -1,0 +1,122 @@
+/**
+ * Brings the database to the schema that this server works with. Schemas are numbered; each migration says which
+ * number a server must know at least to run beside it, so that servers of two versions can share a database while one
+ * replaces the other, and one that is too old refuses to start. One server migrates at a time.
+ */
+import * as PgConnection from "@effect/sql-pg/PgConnection"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { SqlError } from "effect/sql/SqlError"
+import { type ConnectionConfig, connectionConfig } from "./Connection.ts"
+import { migrations } from "./migrations/index.ts"
+
+/** The database cannot be used as it is: its version, its role, its schema. The message says what to do. */
+export class DatabaseUnusable extends Data.TaggedError("DatabaseUnusable")<{ readonly message: string }> {}
+
+/** One step from a schema to the next. */
+export interface Migration {
+  /** The schema that it leads to: 1, 2, 3, … */
+  readonly id: number
+  readonly name: string
+  /** The oldest servers that may still run on the new schema, by the last schema that they know. */
+  readonly oldestServer: number
+  readonly sql: string
+}
+
+const minimumVersion = 150_000
+/** 1869767528 is "orch" in ASCII, as in append_events; the second number tells this lock from a channel's. */
+const lock = "pg_advisory_lock(1869767528 + 1, 0)"
+
+const bookkeeping = /* sql */ `
+CREATE SCHEMA IF NOT EXISTS orchestrator;
+CREATE TABLE IF NOT EXISTS orchestrator.migrations (
+  id integer PRIMARY KEY,
+  name text NOT NULL,
+  oldest_server integer NOT NULL,
+  applied_at timestamptz NOT NULL DEFAULT now()
+)`
+
+/** Checks the database and brings it to the newest schema of `steps`. Returns the names of the migrations it ran. */
+export const migrate = (
+  config: ConnectionConfig,
+  steps: ReadonlyArray<Migration> = migrations
+): Effect.Effect<ReadonlyArray<string>, SqlError | DatabaseUnusable> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const base = yield* connectionConfig(config)
+      const connection = yield* PgConnection.make({
+        ...base,
+        // A migration may take long, and waits for another server's.
+        startupParameters: { ...base.startupParameters, lock_timeout: "0", statement_timeout: "0" }
+      })
+      const script = (text: string) =>
+        Effect.forEach(splitStatements(text), (statement) => connection.query(statement, [], false), { discard: true })
+
+      yield* checkServer(connection)
+      yield* connection.query(`SELECT ${lock}`)
+      yield* script(bookkeeping)
+      const { rows } = yield* connection.query("SELECT id, oldest_server FROM migrations ORDER BY id")
+      const known = steps.length
+      for (const row of rows) {
+        if (Number(row.oldest_server) > known) {
+          return yield* new DatabaseUnusable({
+            message: `the database's schema ${row.id} needs a newer server: this one knows schemas up to ${known}; run the version that migrated it, or a newer one`
+          })
+        }
+      }
+      const applied = new Set(rows.map((row) => Number(row.id)))
+      const ran: Array<string> = []
+      for (const step of steps) {
+        if (applied.has(step.id)) continue
+        yield* connection.query("BEGIN")
+        yield* script(step.sql).pipe(
+          Effect.andThen(
+            connection.query("INSERT INTO migrations (id, name, oldest_server) VALUES ($1, $2, $3)", [
+              step.id,
+              step.name,
+              step.oldestServer
+            ])
+          ),
+          Effect.onExit((exit) => Effect.ignore(connection.query(Exit.isSuccess(exit) ? "COMMIT" : "ROLLBACK")))
+        )
+        ran.push(step.name)
+      }
+      return ran
+    })
+  )
+
+const checkServer = Effect.fnUntraced(function* (
+  connection: PgConnection.PgConnection
+): Effect.fn.Return<void, SqlError | DatabaseUnusable> {
+  const { rows } = yield* connection.query(
+    "SELECT current_setting('server_version_num')::int AS version, current_setting('server_version') AS name, pg_is_in_recovery() AS standby"
+  )
+  const [row] = rows
+  if (Number(row?.version) < minimumVersion) {
+    return yield* new DatabaseUnusable({
+      message: `the database is PostgreSQL ${row?.name}, this server needs 15 or newer`
+    })
+  }
+  if (row?.standby === true) {
+    return yield* new DatabaseUnusable({
+      message: "the database is a standby: connect to its primary, standbys show commits in another order"
+    })
+  }
+})
+
+/** The statements of a script: they end with a semicolon at the end of a line, outside of $$ quotes. */
+const splitStatements = (script: string): ReadonlyArray<string> => {
+  const statements: Array<string> = []
+  let current = ""
+  let quoted = false
+  for (const line of script.split("\n")) {
+    current += `${line}\n`
+    if ((line.split("$$").length - 1) % 2 === 1) quoted = !quoted
+    if (!quoted && line.trimEnd().endsWith(";")) {
+      statements.push(current)
+      current = ""
+    }
+  }
+  return current.trim() === "" ? statements : [...statements, current]
+}

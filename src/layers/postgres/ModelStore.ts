@@ -1,0 +1,92 @@
+/** Models on PostgreSQL. */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import type { Key } from "../../schema/Key.ts"
+import { Model } from "../../schema/Model.ts"
+import { ModelStore } from "../../services/store/ModelStore.ts"
+import { first, type Row, rowDecoder, sql } from "./Session.ts"
+import { timestamp } from "./Types.ts"
+
+const columns = "key, owner, compute_task_key, output_identifier, creation_date, address, permissions"
+
+const fromRow = (row: Row) => ({
+  key: row.key,
+  owner: row.owner,
+  computeTaskKey: row.compute_task_key,
+  creationDate: row.creation_date,
+  permissions: row.permissions,
+  ...(row.address === null ? {} : { address: row.address })
+})
+
+const decode = rowDecoder(Model, fromRow)
+
+const decodeOutput = rowDecoder(Schema.Struct({ model: Model, outputIdentifier: Schema.String }), (row) => ({
+  model: fromRow(row),
+  outputIdentifier: row.output_identifier
+}))
+
+export const layer = Layer.effect(
+  ModelStore,
+  Effect.map(sql, ({ read, write }) =>
+    ModelStore.of({
+      find: (channel, key) =>
+        Effect.map(
+          Effect.flatMap(read(`SELECT ${columns} FROM models WHERE channel = $1 AND key = $2`, [channel, key]), decode),
+          first
+        ),
+      many: (channel, keys) =>
+        keys.length === 0
+          ? Effect.succeed([])
+          : Effect.flatMap(
+              read(`SELECT ${columns} FROM models WHERE channel = $1 AND key = ANY ($2::text[]::uuid[])`, [
+                channel,
+                keys
+              ]),
+              decode
+            ),
+      ofTasks: (channel, taskKeys) =>
+        taskKeys.length === 0
+          ? Effect.succeed([])
+          : Effect.flatMap(
+              read(
+                `SELECT ${columns} FROM models WHERE channel = $1 AND compute_task_key = ANY ($2::text[]::uuid[])
+                  ORDER BY compute_task_key, ordinal`,
+                [channel, taskKeys]
+              ),
+              decodeOutput
+            ),
+      taken: (keys) =>
+        Effect.map(
+          read("SELECT key FROM models WHERE key = ANY ($1::text[]::uuid[])", [keys]),
+          (rows) => new Set(rows.map((row) => row.key as Key))
+        ),
+      insert: (channel, models) => {
+        const [oldest] = models
+        if (oldest === undefined) return Effect.void
+        return write(
+          `INSERT INTO models (channel, key, owner, compute_task_key, output_identifier, ordinal, creation_date,
+                               address, permissions)
+           SELECT $1, m.key, m.owner, $2::uuid, m.output,
+                  m.n + (SELECT coalesce(max(ordinal), 0) FROM models WHERE channel = $1 AND compute_task_key = $2::uuid),
+                  $3, m.address::jsonb, m.permissions::jsonb
+             FROM unnest($4::text[]::uuid[], $5::text[], $6::text[], $7::text[], $8::text[]) WITH ORDINALITY
+                  AS m (key, owner, output, address, permissions, n)
+            ORDER BY m.key`,
+          [
+            channel,
+            oldest.model.computeTaskKey,
+            timestamp(oldest.model.creationDate),
+            models.map(({ model }) => model.key),
+            models.map(({ model }) => model.owner),
+            models.map(({ outputIdentifier }) => outputIdentifier),
+            models.map(({ model }) => JSON.stringify(model.address)),
+            models.map(({ model }) => JSON.stringify(model.permissions))
+          ]
+        )
+      },
+      disable: (channel, keys) =>
+        write("UPDATE models SET address = NULL WHERE channel = $1 AND key = ANY ($2::text[]::uuid[])", [channel, keys])
+    })
+  )
+)

@@ -1,0 +1,33 @@
+/** Organizations on PostgreSQL. */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { Organization } from "../../schema/Organization.ts"
+import { OrganizationStore } from "../../services/store/OrganizationStore.ts"
+import { rowDecoder, sql } from "./Session.ts"
+import { timestamp } from "./Types.ts"
+
+const decode = rowDecoder(Organization, (row) => row)
+
+export const layer = Layer.effect(
+  OrganizationStore,
+  Effect.map(sql, ({ read, write }) =>
+    OrganizationStore.of({
+      all: (channel) =>
+        Effect.flatMap(
+          read(
+            `SELECT id, address, creation_date AS "creationDate" FROM organizations
+              WHERE channel = $1 ORDER BY creation_date, id`,
+            [channel]
+          ),
+          decode
+        ),
+      insert: (channel, organization) =>
+        write("INSERT INTO organizations (channel, id, address, creation_date) VALUES ($1, $2, $3, $4)", [
+          channel,
+          organization.id,
+          organization.address,
+          timestamp(organization.creationDate)
+        ])
+    })
+  )
+)

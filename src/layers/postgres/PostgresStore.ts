@@ -1,0 +1,32 @@
+/** The whole store on PostgreSQL: every port but the codec of events, which belongs to the contract (layers/wire). */
+import * as Layer from "effect/Layer"
+import * as ComputePlanStore from "./ComputePlanStore.ts"
+import * as ComputeTaskStore from "./ComputeTaskStore.ts"
+import * as Database from "./Database.ts"
+import * as DataManagerStore from "./DataManagerStore.ts"
+import * as DataSampleStore from "./DataSampleStore.ts"
+import * as EventLog from "./EventLog.ts"
+import * as EventSignals from "./EventSignals.ts"
+import * as FailureReportStore from "./FailureReportStore.ts"
+import * as FunctionStore from "./FunctionStore.ts"
+import * as ModelStore from "./ModelStore.ts"
+import * as OrganizationStore from "./OrganizationStore.ts"
+import * as PerformanceStore from "./PerformanceStore.ts"
+import * as ProfilingStore from "./ProfilingStore.ts"
+
+/** The database must have been migrated (Migrator.ts). */
+export const layer = (options: Database.Options) =>
+  Layer.mergeAll(
+    OrganizationStore.layer,
+    FunctionStore.layer,
+    DataManagerStore.layer,
+    DataSampleStore.layer,
+    ComputePlanStore.layer,
+    ComputeTaskStore.layer,
+    ModelStore.layer,
+    PerformanceStore.layer,
+    FailureReportStore.layer,
+    ProfilingStore.layer,
+    EventLog.layer,
+    EventSignals.layer(options)
+  ).pipe(Layer.provideMerge(Database.layer(options)))

@@ -1,0 +1,104 @@
+/**
+ * How the stores of this folder talk to PostgreSQL. Outside of a transaction a statement runs on the pool of readers;
+ * inside of one, reads go to the transaction's connection at once and writes are put down for its end.
+ *
+ * Statements that are issued together (`Effect.all` with unbounded concurrency) go out in one socket write, in order.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { StoredDataInvalid } from "../../schema/OrchestratorError.ts"
+import type { ReadError } from "../../services/store/StoreError.ts"
+import type { UnitOfWork } from "../../services/store/UnitOfWork.ts"
+
+/** A row by column names. */
+export type Row = Readonly<Record<string, unknown>>
+
+/** A statement with its parameters. */
+export interface Statement {
+  readonly sql: string
+  readonly params: ReadonlyArray<unknown>
+}
+
+/** The open transaction of a fiber: there exactly where `UnitOfWork` is. */
+export class Session extends Context.Service<
+  Session,
+  {
+    readonly query: (sql: string, params: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<Row>, ReadError>
+    readonly defer: (sql: string, params: ReadonlyArray<unknown>) => void
+  }
+>()("orchestrator/layers/postgres/Session") {}
+
+/** The pool of readers. */
+export class Readers extends Context.Service<
+  Readers,
+  {
+    readonly query: (sql: string, params: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<Row>, ReadError>
+  }
+>()("orchestrator/layers/postgres/Readers") {}
+
+/** What a store is made of: reads anywhere, locking reads and writes in transactions only. */
+export interface Sql {
+  /** On the transaction's connection where there is one, else on a reader's. */
+  readonly read: (sql: string, params: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<Row>, ReadError>
+  /** A read that must be in a transaction, because it locks. */
+  readonly locking: (
+    sql: string,
+    params: ReadonlyArray<unknown>
+  ) => Effect.Effect<ReadonlyArray<Row>, ReadError, UnitOfWork>
+  /** A statement for the end of the transaction. */
+  readonly write: (sql: string, params: ReadonlyArray<unknown>) => Effect.Effect<void, never, UnitOfWork>
+}
+
+const openSession = Effect.contextWith((context: Context.Context<never>) =>
+  Effect.sync(() => {
+    const session = Context.getOption(context, Session)
+    if (Option.isNone(session)) throw new Error("a locking read or a write outside of a transaction")
+    return session.value
+  })
+)
+
+/** The access of the stores to the database. */
+export const sql: Effect.Effect<Sql, never, Readers> = Effect.map(Readers, (readers) => ({
+  read: (text, params) =>
+    Effect.contextWith((context: Context.Context<never>) =>
+      Option.match(Context.getOption(context, Session), {
+        onNone: () => readers.query(text, params),
+        onSome: (session) => session.query(text, params)
+      })
+    ),
+  locking: (text, params) => Effect.flatMap(openSession, (session) => session.query(text, params)),
+  write: (text, params) => Effect.map(openSession, (session) => session.defer(text, params))
+}))
+
+/** Makes assets of rows: checks that a row holds what this server writes, else OE0001. */
+export const rowDecoder = <A, I>(
+  schema: Schema.Codec<A, I>,
+  fromRow: (row: Row) => unknown
+): ((rows: ReadonlyArray<Row>) => Effect.Effect<ReadonlyArray<A>, StoredDataInvalid>) => {
+  const decode = Schema.decodeUnknownResult(schema)
+  return (rows) =>
+    Effect.suspend(() => {
+      const assets: Array<A> = new Array(rows.length)
+      for (let i = 0; i < rows.length; i++) {
+        const decoded = Result.try(() => decode(fromRow(rows[i] as Row)))
+        if (Result.isFailure(decoded)) return Effect.fail(new StoredDataInvalid({ cause: decoded.failure }))
+        if (Result.isFailure(decoded.success)) {
+          return Effect.fail(new StoredDataInvalid({ cause: decoded.success.failure }))
+        }
+        assets[i] = decoded.success.success
+      }
+      return Effect.succeed(assets)
+    })
+}
+
+/** A jsonb object as the map that it was. */
+export const toMap = (json: unknown): ReadonlyMap<string, unknown> => new Map(Object.entries(json as object))
+
+/** A map as the text of a JSON object. Own properties only: a key may be `__proto__`. */
+export const mapJson = (map: ReadonlyMap<string, unknown>): string => JSON.stringify(Object.fromEntries(map))
+
+/** The first row's asset, if there is a row. */
+export const first = <A>(assets: ReadonlyArray<A>): Option.Option<A> => Option.fromUndefinedOr(assets[0])

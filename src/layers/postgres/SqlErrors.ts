@@ -1,0 +1,78 @@
+/** PostgreSQL's errors in the words of the store's ports. The only place that knows SQLSTATEs and constraint names. */
+import { SqlError } from "effect/sql/SqlError"
+import {
+  type AssetName,
+  Conflict,
+  Internal,
+  Unavailable
+} from "../../schema/OrchestratorError.ts"
+import { Contended, type WriteError } from "../../services/store/StoreError.ts"
+
+/** Which asset a unique constraint or index guards. */
+const uniqueConstraints: Record<string, AssetName> = {
+  organizations_pkey: "organization",
+  functions_pkey: "function",
+  functions_key: "function",
+  data_managers_pkey: "datamanager",
+  data_managers_key: "datamanager",
+  data_samples_pkey: "datasample",
+  data_samples_key: "datasample",
+  compute_plans_pkey: "computeplan",
+  compute_plans_key: "computeplan",
+  compute_tasks_pkey: "computetask",
+  compute_tasks_key: "computetask",
+  models_pkey: "model",
+  models_key: "model",
+  performances_pkey: "performance",
+  failure_reports_pkey: "failurereport"
+}
+
+interface Fields {
+  readonly code?: string
+  readonly constraint?: string
+  readonly detail?: string
+}
+
+const fieldsOf = (error: SqlError): Fields => (error.reason.cause ?? {}) as Fields
+
+/** The taken key, from `Key (channel, key)=(mychannel, 3c…) already exists.`: the columns after the channel. */
+const takenKey = (detail: string | undefined): string => {
+  const match = /^Key \((.*?)\)=\((.*)\) already exists/.exec(detail ?? "")
+  if (match === null) return "unknown"
+  const [, columns = "", values = ""] = match
+  const parts = columns.startsWith("channel, ") ? values.split(", ").slice(1) : [values]
+  return parts.join("|")
+}
+
+const transient = new Set(["40001", "40P01", "55P03"])
+/** Failed transaction: an earlier statement of the batch says why. */
+const inFailedTransaction = "25P02"
+
+/** Whether this error only follows from another in the same transaction. */
+export const isFollowUp = (error: SqlError): boolean => fieldsOf(error).code === inFailedTransaction
+
+/** Whether the connection was lost: a statement in flight may have been carried out. */
+export const isConnectionLoss = (error: SqlError): boolean => {
+  const code = fieldsOf(error).code
+  // 57P01 to 57P03: shut down, crashed, starting up; 25P03: idle in transaction for too long.
+  return error.reason._tag === "ConnectionError" || (code !== undefined && /^(08|57P0[1-5]|25P03)/.test(code))
+}
+
+/** What a caller of the ports sees of a driver's error. */
+export const translate = (error: SqlError): WriteError => {
+  const { code, constraint, detail } = fieldsOf(error)
+  if (code !== undefined && transient.has(code)) return new Contended({ cause: error })
+  if (code === "23505" && constraint !== undefined) {
+    const asset = uniqueConstraints[constraint]
+    if (asset !== undefined) return Conflict.exists(asset, takenKey(detail))
+  }
+  if (isConnectionLoss(error) || error.reason._tag === "AuthenticationError") {
+    return new Unavailable({ message: "the database is out of reach, try again later", cause: error })
+  }
+  if (code === "57014") return new Unavailable({ message: "the database took too long, try again later", cause: error })
+  // 53xxx: out of connections, memory or disk; 25006: a standby, or a primary that became one.
+  if (code !== undefined && (code.startsWith("53") || code === "25006")) {
+    return new Unavailable({ message: "the database cannot serve this now, try again later", cause: error })
+  }
+  return new Internal({ cause: error })
+}

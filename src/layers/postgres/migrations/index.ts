@@ -1,0 +1,5 @@
+/** All migrations, in order. A released one is never changed: a new one follows. */
+import type { Migration } from "../Migrator.ts"
+import { initial } from "./0001_initial.ts"
+
+export const migrations: ReadonlyArray<Migration> = [{ id: 1, name: "initial", oldestServer: 1, sql: initial }]

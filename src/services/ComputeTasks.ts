@@ -1,0 +1,381 @@
+/** Compute tasks: their registration, their states, their inputs and outputs (behaviour.md, section 4). */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import {
+  type ComputeTask,
+  type ComputeTaskInputAsset,
+  type NewComputeTask,
+  NewComputeTasks,
+  parentKeys,
+  validateLog,
+  validateNew
+} from "../schema/ComputeTask.ts"
+import * as Event from "../schema/Event.ts"
+import type { Key, OrganizationId } from "../schema/Key.ts"
+import { isDisabled, type Model } from "../schema/Model.ts"
+import {
+  BadRequest,
+  CannotDisableOutput,
+  Conflict,
+  type IncompatibleStatus,
+  InvalidAsset,
+  type NotFound,
+  PermissionDenied
+} from "../schema/OrchestratorError.ts"
+import { type AssetCursor, emptyPage, type Page, type PageRequest } from "../schema/Pagination.ts"
+import { follow } from "../schema/StateMachine.ts"
+import * as TaskGraph from "../schema/TaskGraph.ts"
+import { isFinal, type TaskAction, TaskStatus, taskActions, type TaskTransition, taskTransitions } from "../schema/TaskStatus.ts"
+import { ComputePlans } from "./ComputePlans.ts"
+import { byKey, filterKey, filterText, orNotFound, requiredKey } from "./Lookup.ts"
+import * as Metrics from "./Metrics.ts"
+import { RequestContext } from "./RequestContext.ts"
+import { ComputePlanStore } from "./store/ComputePlanStore.ts"
+import { type ComputeTaskFilter, ComputeTaskStore } from "./store/ComputeTaskStore.ts"
+import { DataManagerStore } from "./store/DataManagerStore.ts"
+import { DataSampleStore } from "./store/DataSampleStore.ts"
+import { FunctionStore } from "./store/FunctionStore.ts"
+import { ModelStore, type OutputModel } from "./store/ModelStore.ts"
+import { OrganizationStore } from "./store/OrganizationStore.ts"
+import type { ReadError } from "./store/StoreError.ts"
+import { emit, read, type UnitOfWork } from "./store/UnitOfWork.ts"
+import { registerAll } from "./TaskRegistration.ts"
+import { afterCommit } from "./Transaction.ts"
+
+/** What a query may ask for; empty texts do not filter, unknown statuses find nothing. */
+export interface TaskQuery {
+  readonly worker: string
+  readonly status: string
+  readonly computePlanKey: string
+  readonly functionKey: string
+}
+
+export class ComputeTasks extends Context.Service<
+  ComputeTasks,
+  {
+    /** All of a batch, or none, parents before children in the answer, whatever the order of the request. */
+    readonly register: (
+      message: typeof NewComputeTasks.Encoded
+    ) => Effect.Effect<
+      ReadonlyArray<ComputeTask>,
+      InvalidAsset | BadRequest | Conflict | NotFound | PermissionDenied | ReadError,
+      RequestContext | UnitOfWork
+    >
+    readonly get: (key: string) => Effect.Effect<ComputeTask, InvalidAsset | NotFound | ReadError, RequestContext>
+    /** By creation date, then key; all conditions together. */
+    readonly query: (
+      filter: TaskQuery,
+      request: PageRequest<AssetCursor>
+    ) => Effect.Effect<Page<ComputeTask>, InvalidAsset | ReadError, RequestContext>
+    /** Moves a task on; `log` is the reason in the event, `User action` when empty. */
+    readonly applyAction: (
+      key: string,
+      action: string,
+      log: string
+    ) => Effect.Effect<
+      void,
+      InvalidAsset | NotFound | PermissionDenied | IncompatibleStatus | ReadError,
+      RequestContext | UnitOfWork
+    >
+    /** Fails a task that its worker, the requester, is executing. */
+    readonly fail: (
+      key: Key,
+      reason: string
+    ) => Effect.Effect<void, NotFound | PermissionDenied | BadRequest | ReadError, RequestContext | UnitOfWork>
+    /** What a task works on, once it can: an asset for each input by key, those registered for each parent's output. */
+    readonly inputAssets: (
+      key: string
+    ) => Effect.Effect<
+      ReadonlyArray<ComputeTaskInputAsset>,
+      InvalidAsset | NotFound | BadRequest | ReadError,
+      RequestContext
+    >
+    /** Takes the addresses from the models of a transient output that nobody needs any more; only the worker may. */
+    readonly disableOutput: (
+      key: string,
+      identifier: string
+    ) => Effect.Effect<
+      void,
+      InvalidAsset | NotFound | PermissionDenied | CannotDisableOutput | ReadError,
+      RequestContext | UnitOfWork
+    >
+  }
+>()("orchestrator/services/ComputeTasks") {
+  static readonly layer = Layer.effect(
+    ComputeTasks,
+    Effect.gen(function* () {
+      const organizations = yield* OrganizationStore
+      const functions = yield* FunctionStore
+      const managers = yield* DataManagerStore
+      const samples = yield* DataSampleStore
+      const models = yield* ModelStore
+      const planStore = yield* ComputePlanStore
+      const plans = yield* ComputePlans
+      const store = yield* ComputeTaskStore
+
+      const register = Effect.fnUntraced(function* (message: typeof NewComputeTasks.Encoded) {
+        const { channel, requester } = yield* RequestContext
+        if (message.tasks.length === 0) return yield* new BadRequest({ message: "no task to register" })
+        const { tasks } = yield* validateNew(message)
+        const names = namesOf(tasks)
+        const found = yield* read({
+          functions: functions.share(channel, names.functions),
+          parents: store.share(channel, names.parents),
+          taken: store.taken(names.tasks),
+          plans: planStore.many(channel, names.plans),
+          organizations: organizations.all(channel),
+          models: models.many(channel, names.assets),
+          managers: managers.many(channel, names.assets),
+          samples: samples.many(channel, names.assets),
+          parentModels: models.ofTasks(channel, names.parents)
+        })
+        yield* checkKeys(tasks, found.taken)
+        const registered = new Set(found.parents.map(({ task }) => task.key))
+        const sorted = yield* sortTasks(tasks, (key) => registered.has(key))
+        const made = yield* registerAll(sorted, found, requester)
+        yield* store.insert(channel, made)
+        yield* emit(...made.map((asset) => Event.created({ kind: "ASSET_COMPUTE_TASK", asset })))
+        yield* afterCommit(Metrics.tasksRegistered(channel, made.length))
+        return made
+      })
+
+      const get = Effect.fnUntraced(function* (text: string) {
+        const { channel } = yield* RequestContext
+        const key = yield* requiredKey("computetask", "key", text)
+        return yield* orNotFound("computetask", key, yield* store.find(channel, key))
+      })
+
+      const query = Effect.fnUntraced(function* (asked: TaskQuery, request: PageRequest<AssetCursor>) {
+        const { channel } = yield* RequestContext
+        const worker = yield* filterText("computetask", "filter.worker", asked.worker)
+        const computePlanKey = yield* filterKey("computetask", "filter.compute_plan_key", asked.computePlanKey)
+        const functionKey = yield* filterKey("computetask", "filter.function_key", asked.functionKey)
+        const hasStatus = asked.status !== "" && asked.status !== "STATUS_UNKNOWN"
+        if (hasStatus && !isStatus(asked.status)) return emptyPage
+        const filter: ComputeTaskFilter = {
+          ...(worker === undefined ? {} : { worker: worker as OrganizationId }),
+          ...(hasStatus ? { status: asked.status as TaskStatus } : {}),
+          ...(computePlanKey === undefined ? {} : { computePlanKey }),
+          ...(functionKey === undefined ? {} : { functionKey })
+        }
+        return yield* store.page(channel, filter, request)
+      })
+
+      /** The task in its next status, put down with its event. */
+      const move = Effect.fnUntraced(function* (
+        task: ComputeTask,
+        transition: TaskTransition,
+        change: { readonly reason: string; readonly bounded?: boolean }
+      ) {
+        const { channel } = yield* RequestContext
+        const status = yield* Effect.fromResult(follow(taskTransitions, transition, task.status))
+        const moved: ComputeTask = { ...task, status }
+        yield* store.setStatus(channel, [task.key], status)
+        yield* emit(Event.changed({ kind: "ASSET_COMPUTE_TASK", asset: moved }, change))
+        yield* afterCommit(Metrics.tasksUpdated(channel, status, 1))
+        return moved
+      })
+
+      /** The children of a task that is DONE now start when it was the last of their parents. */
+      const release = Effect.fnUntraced(function* (parent: Key, children: ReadonlyArray<ComputeTask>) {
+        const { channel } = yield* RequestContext
+        const transition = "transitionWaitingExecutorSlot"
+        const status = taskTransitions[transition].to
+        const reason = `Last parent task ${parent} done`
+        yield* store.setStatus(channel, children.map((child) => child.key), status)
+        yield* emit(
+          ...children.map((child) =>
+            Event.changed({ kind: "ASSET_COMPUTE_TASK", asset: { ...child, status } }, { reason })
+          )
+        )
+        yield* afterCommit(Metrics.tasksUpdated(channel, status, children.length))
+        yield* afterCommit(Metrics.cascaded(channel, transition, children.length))
+      })
+
+      /** Everything that an action needs, locked in the order of tasks, then plans. */
+      const lockFor = (key: Key, transition: TaskTransition | undefined) =>
+        Effect.gen(function* () {
+          const { channel } = yield* RequestContext
+          if (transition === "transitionDone") {
+            const found = yield* read({ family: store.lockForDone(channel, key) })
+            const { released, task } = yield* orNotFound("computetask", key, found.family)
+            return { task, released, plans: [], time: found.time }
+          }
+          const found = yield* read({
+            task: store.lock(channel, key),
+            plan: transition === "transitionFailed" ? planStore.lockOfTask(channel, key) : Effect.succeed(Option.none())
+          })
+          const { task } = yield* orNotFound("computetask", key, found.task)
+          return { task, released: [], plans: Option.toArray(found.plan), time: found.time }
+        })
+
+      const applyAction = Effect.fnUntraced(function* (text: string, action: string, logText: string) {
+        const { requester } = yield* RequestContext
+        const key = yield* requiredKey("computetask", "compute_task_key", text)
+        const { log } = yield* validateLog({ log: logText })
+        const rule = isAction(action) ? taskActions[action] : undefined
+        const found = yield* lockFor(key, rule?.transition)
+        const mayAct = rule?.actors.some((actor) => found.task[actor] === requester) ?? false
+        if (rule === undefined || !mayAct) {
+          return yield* new PermissionDenied({ message: "only task owner can update it" })
+        }
+        const change = log === "" ? { reason: "User action" } : { reason: log, bounded: true }
+        const moved = yield* move(found.task, rule.transition, change)
+        if (rule.transition === "transitionDone") yield* release(key, found.released)
+        if (rule.transition === "transitionFailed") yield* plans.fail([moved], found.plans, found.time)
+      })
+
+      const fail = Effect.fnUntraced(function* (key: Key, reason: string) {
+        const { requester } = yield* RequestContext
+        const found = yield* lockFor(key, "transitionFailed")
+        if (found.task.worker !== requester) {
+          return yield* new PermissionDenied({
+            message: `only "${found.task.worker}" worker can register failure report`
+          })
+        }
+        if (found.task.status !== "STATUS_EXECUTING") {
+          return yield* new BadRequest({
+            message: `cannot register failure report for task with status "${found.task.status}"`
+          })
+        }
+        const moved = yield* Effect.orDie(move(found.task, "transitionFailed", { reason }))
+        yield* plans.fail([moved], found.plans, found.time)
+      })
+
+      const inputAssets = Effect.fnUntraced(function* (text: string) {
+        const { channel } = yield* RequestContext
+        const key = yield* requiredKey("computetask", "compute_task_key", text)
+        const task = yield* orNotFound("computetask", key, yield* store.find(channel, key))
+        if (!statusesWithInputs.includes(task.status)) {
+          return yield* new BadRequest({
+            message: `Task inputs may not be defined in current task status ("${task.status}")`
+          })
+        }
+        const keys = task.inputs.flatMap((input) => input.assetKey ?? [])
+        const found = yield* Effect.all(
+          {
+            fn: functions.find(channel, task.functionKey),
+            models: models.many(channel, keys),
+            managers: managers.many(channel, keys),
+            samples: samples.many(channel, keys),
+            parentModels: models.ofTasks(channel, parentKeys(task))
+          },
+          { concurrency: "unbounded" }
+        )
+        const fn = yield* orNotFound("function", task.functionKey, found.fn)
+        const byKind = {
+          ASSET_MODEL: byKey(found.models),
+          ASSET_DATA_MANAGER: byKey(found.managers),
+          ASSET_DATA_SAMPLE: byKey(found.samples)
+        }
+        return task.inputs.flatMap(({ assetKey, identifier, parentTaskOutput }) => {
+          if (parentTaskOutput !== undefined) {
+            return found.parentModels
+              .filter((one) => isOutput(one, parentTaskOutput.parentTaskKey, parentTaskOutput.outputIdentifier))
+              .map(({ model }): ComputeTaskInputAsset => ({ identifier, kind: "ASSET_MODEL", asset: model }))
+          }
+          const kind = fn.inputs.get(identifier)?.kind
+          const asset = kind && assetKey && byKind[kind].get(assetKey)
+          return asset ? [{ identifier, kind, asset } as ComputeTaskInputAsset] : []
+        })
+      })
+
+      const disableOutput = Effect.fnUntraced(function* (text: string, identifier: string) {
+        const { channel, requester } = yield* RequestContext
+        const key = yield* requiredKey("computetask", "compute_task_key", text)
+        const found = yield* read({
+          task: store.lockWithChildren(channel, key),
+          models: models.ofTasks(channel, [key])
+        })
+        const { childStatuses, functionOutputs, task } = yield* orNotFound("computetask", key, found.task)
+        if (task.worker !== requester) {
+          return yield* new PermissionDenied({ message: "only the worker can disable a task output" })
+        }
+        const held = found.models.filter((one) => isOutput(one, key, identifier)).map(({ model }) => model)
+        const refusal = whyNotDisabled(task, identifier, functionOutputs.get(identifier)?.kind, held, childStatuses)
+        if (refusal !== undefined) return yield* new CannotDisableOutput({ message: refusal })
+        yield* models.disable(channel, held.map((model) => model.key))
+        yield* emit(
+          ...held.map(({ address: _, ...asset }) => Event.disabled({ kind: "ASSET_MODEL", asset }))
+        )
+      })
+
+      return ComputeTasks.of({ register, get, query, applyAction, fail, inputAssets, disableOutput })
+    })
+  )
+}
+
+const isStatus = (status: string): boolean => TaskStatus.literals.some((literal) => literal === status)
+
+const isAction = (action: string): action is TaskAction => Object.hasOwn(taskActions, action)
+
+const statusesWithInputs: ReadonlyArray<TaskStatus> = [
+  "STATUS_WAITING_FOR_EXECUTOR_SLOT",
+  "STATUS_EXECUTING",
+  "STATUS_FAILED"
+]
+
+const isOutput = ({ model, outputIdentifier }: OutputModel, taskKey: Key, identifier: string): boolean =>
+  model.computeTaskKey === taskKey && outputIdentifier === identifier
+
+/** Every asset that a batch names, each once. Parents are those outside of the batch. */
+const namesOf = (tasks: ReadonlyArray<NewComputeTask>) => {
+  const own = new Set(tasks.map((task) => task.key))
+  const inputs = tasks.flatMap((task) => task.inputs)
+  return {
+    tasks: [...own],
+    functions: [...new Set(tasks.map((task) => task.functionKey))],
+    plans: [...new Set(tasks.map((task) => task.computePlanKey))],
+    parents: [...new Set(tasks.flatMap(parentKeys))].filter((key) => !own.has(key)),
+    assets: [...new Set(inputs.flatMap((input) => input.assetKey ?? []))]
+  }
+}
+
+/** No key is in use, or twice in the batch; the first task whose key is decides. */
+const checkKeys = (tasks: ReadonlyArray<NewComputeTask>, taken: ReadonlySet<Key>): Effect.Effect<void, Conflict> => {
+  const seen = new Set<Key>()
+  for (const { key } of tasks) {
+    if (taken.has(key) || seen.has(key)) return Effect.fail(Conflict.exists("computetask", key))
+    seen.add(key)
+  }
+  return Effect.void
+}
+
+const sortTasks = (
+  tasks: ReadonlyArray<NewComputeTask>,
+  isRegistered: (key: Key) => boolean
+): Effect.Effect<ReadonlyArray<NewComputeTask>, InvalidAsset> => {
+  const nodes = tasks.map((task) => ({ key: task.key, parents: parentKeys(task), task }))
+  return Effect.fromResult(
+    Result.mapBoth(TaskGraph.sort(nodes, isRegistered), {
+      onSuccess: (sorted) => sorted.map((node) => node.task),
+      onFailure: (unsorted) =>
+        InvalidAsset.because(
+          `cyclic dependency in compute plan graph or unknown task parent, unsorted_tasks_count: ${unsorted}`
+        )
+    })
+  )
+}
+
+/** Why an output cannot be disabled, if it cannot; the first reason in the order of the rules. */
+const whyNotDisabled = (
+  task: ComputeTask,
+  identifier: string,
+  kind: string | undefined,
+  held: ReadonlyArray<Model>,
+  childStatuses: ReadonlyArray<TaskStatus>
+): string | undefined => {
+  const output = task.outputs.get(identifier)
+  if (!isFinal(task.status)) return `task "${task.key}" is not in a final status: "${task.status}"`
+  if (output === undefined) return `task "${task.key}" has no output named "${identifier}"`
+  if (!output.transient) return `output "${identifier}" is not transient`
+  if (kind !== "ASSET_MODEL") return `output "${identifier}" holds no model`
+  if (held.length === 0) return `nothing is registered for output "${identifier}"`
+  if (childStatuses.length === 0) return `task "${task.key}" has no child`
+  if (!childStatuses.every(isFinal)) return `a child of task "${task.key}" is not in a final status`
+  if (held.every(isDisabled)) return `output "${identifier}" is disabled already`
+  return undefined
+}

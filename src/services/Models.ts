@@ -1,0 +1,158 @@
+/** Models (behaviour.md, section 4): registered by the worker of the task that produced them. */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Event from "../schema/Event.ts"
+import { parse } from "../schema/Key.ts"
+import { type Model, type NewModel, type NewModelMessage, validateNew } from "../schema/Model.ts"
+import {
+  BadRequest,
+  Conflict,
+  IncompatibleKind,
+  type InvalidAsset,
+  MissingTaskOutput,
+  type NotFound,
+  PermissionDenied
+} from "../schema/OrchestratorError.ts"
+import { orNotFound, requiredKey } from "./Lookup.ts"
+import { RequestContext } from "./RequestContext.ts"
+import { ComputeTaskStore, type TaskWithFunction } from "./store/ComputeTaskStore.ts"
+import { ModelStore, type OutputModel } from "./store/ModelStore.ts"
+import type { ReadError } from "./store/StoreError.ts"
+import { emit, read, type UnitOfWork } from "./store/UnitOfWork.ts"
+
+type RegistrationError =
+  | InvalidAsset
+  | BadRequest
+  | NotFound
+  | PermissionDenied
+  | MissingTaskOutput
+  | IncompatibleKind
+  | Conflict
+
+export class Models extends Context.Service<
+  Models,
+  {
+    /** Models of one EXECUTING task, all or none; the first that breaks a rule decides. */
+    readonly register: (
+      messages: ReadonlyArray<NewModelMessage>
+    ) => Effect.Effect<ReadonlyArray<Model>, RegistrationError | ReadError, RequestContext | UnitOfWork>
+    readonly get: (key: string) => Effect.Effect<Model, InvalidAsset | NotFound | ReadError, RequestContext>
+    /** The models of a task in the order of their registration, disabled ones included; none of an unknown task. */
+    readonly ofTask: (
+      taskKey: string
+    ) => Effect.Effect<ReadonlyArray<Model>, InvalidAsset | ReadError, RequestContext>
+  }
+>()("orchestrator/services/Models") {
+  static readonly layer = Layer.effect(
+    Models,
+    Effect.gen(function* () {
+      const tasks = yield* ComputeTaskStore
+      const store = yield* ModelStore
+
+      const register = Effect.fnUntraced(function* (messages: ReadonlyArray<NewModelMessage>) {
+        const { channel, requester } = yield* RequestContext
+        const [first] = messages
+        if (first === undefined) return yield* new BadRequest({ message: "no model to register" })
+        // Which task it is about must be known first; a key that is none is one of the first model's wrong fields.
+        const taskKey = yield* Option.match(parse(first.computeTaskKey), {
+          onNone: () => Effect.map(validateNew(first, 0), (model) => model.computeTaskKey),
+          onSome: Effect.succeed
+        })
+        const found = yield* read({
+          task: tasks.lock(channel, taskKey),
+          held: store.ofTasks(channel, [taskKey]),
+          taken: store.taken(messages.flatMap((message) => Option.toArray(parse(message.key))))
+        })
+        const parent = yield* orNotFound("computetask", taskKey, found.task)
+        const models: Array<OutputModel> = []
+        for (const [index, message] of messages.entries()) {
+          if (message.computeTaskKey.toLowerCase() !== taskKey) {
+            return yield* new BadRequest({ message: "All models should be part of the same task" })
+          }
+          const input = yield* validateNew(message, index)
+          const held = [...found.held, ...models]
+          yield* checkOutput(input, parent, requester, held)
+          if (found.taken.has(input.key) || models.some(({ model }) => model.key === input.key)) {
+            return yield* Conflict.exists("model", input.key)
+          }
+          models.push(make(input, parent, requester, found.time))
+        }
+        yield* store.insert(channel, models)
+        yield* emit(...models.flatMap(events))
+        return models.map(({ model }) => model)
+      })
+
+      const get = Effect.fnUntraced(function* (text: string) {
+        const { channel } = yield* RequestContext
+        const key = yield* requiredKey("model", "key", text)
+        return yield* orNotFound("model", key, yield* store.find(channel, key))
+      })
+
+      const ofTask = Effect.fnUntraced(function* (text: string) {
+        const { channel } = yield* RequestContext
+        const key = yield* requiredKey("computetask", "compute_task_key", text)
+        return (yield* store.ofTasks(channel, [key])).map(({ model }) => model)
+      })
+
+      return Models.of({ register, get, ofTask })
+    })
+  )
+}
+
+/** The requester is executing the task, and this output of it takes a model yet. */
+const checkOutput = (
+  { computeTaskOutputIdentifier: identifier }: NewModel,
+  { functionOutputs, task }: TaskWithFunction,
+  requester: string,
+  held: ReadonlyArray<OutputModel>
+): Effect.Effect<void, PermissionDenied | BadRequest | MissingTaskOutput | IncompatibleKind | Conflict> => {
+  if (task.worker !== requester) {
+    return Effect.fail(new PermissionDenied({ message: `only "${task.worker}" worker can register model` }))
+  }
+  if (task.status !== "STATUS_EXECUTING") {
+    return Effect.fail(new BadRequest({ message: `cannot register model for task with status "${task.status}"` }))
+  }
+  const declared = functionOutputs.get(identifier)
+  if (declared === undefined) return Effect.fail(new MissingTaskOutput({ taskKey: task.key, identifier }))
+  if (declared.kind !== "ASSET_MODEL") {
+    return Effect.fail(
+      new IncompatibleKind({ taskKey: task.key, identifier, expected: declared.kind, received: "ASSET_MODEL" })
+    )
+  }
+  if (!declared.multiple && held.some((one) => one.outputIdentifier === identifier)) {
+    return Effect.fail(
+      new Conflict({ message: `compute task "${task.key}" already has its unique output "${identifier}" registered` })
+    )
+  }
+  return Effect.void
+}
+
+const make = (
+  { address, computeTaskOutputIdentifier, key }: NewModel,
+  { task }: TaskWithFunction,
+  owner: Model["owner"],
+  creationDate: Model["creationDate"]
+): OutputModel => {
+  // The output is declared, and a task has every output that its function declares.
+  const permissions = task.outputs.get(computeTaskOutputIdentifier)?.permissions as Model["permissions"]
+  return {
+    model: { key, computeTaskKey: task.key, address, permissions, owner, creationDate },
+    outputIdentifier: computeTaskOutputIdentifier
+  }
+}
+
+/** That the model is there, then that the task's output holds it. */
+const events = ({ model, outputIdentifier }: OutputModel): ReadonlyArray<Event.NewEvent> => [
+  Event.created({ kind: "ASSET_MODEL", asset: model }),
+  Event.created({
+    kind: "ASSET_COMPUTE_TASK_OUTPUT_ASSET",
+    asset: {
+      computeTaskKey: model.computeTaskKey,
+      computeTaskOutputIdentifier: outputIdentifier,
+      assetKind: "ASSET_MODEL",
+      assetKey: model.key
+    }
+  })
+]

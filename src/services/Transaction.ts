@@ -1,0 +1,143 @@
+/**
+ * Transactions as calls see them: a service's effect with all its writes and events, or nothing. This module makes
+ * events ready, refuses those that no consumer could take, runs again what was lost to others, and publishes what was
+ * committed, to the hub and to nobody else. How a transaction is carried out is the Database port's business.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as SecureRandom from "effect/crypto/SecureRandom"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as PubSub from "effect/PubSub"
+import * as Random from "effect/Random"
+import { assetKey, type NewEvent } from "../schema/Event.ts"
+import type { ChannelName } from "../schema/Key.ts"
+import { type Conflict, InvalidAsset, type Internal, type StoredDataInvalid, Unavailable } from "../schema/OrchestratorError.ts"
+import * as Metrics from "./Metrics.ts"
+import { RequestContext } from "./RequestContext.ts"
+import { type Committed, Database, type PreparedEvent } from "./store/Database.ts"
+import { EventCodec } from "./store/EventCodec.ts"
+import type { Contended } from "./store/StoreError.ts"
+import type { UnitOfWork } from "./store/UnitOfWork.ts"
+
+/** What was committed by this process, transaction by transaction. It slides: whoever is slow reads the log instead. */
+export class CommittedEvents extends Context.Service<CommittedEvents, PubSub.PubSub<Committed>>()(
+  "orchestrator/services/CommittedEvents"
+) {
+  static readonly layer = Layer.effect(CommittedEvents, PubSub.sliding<Committed>(4096))
+}
+
+/** What the open transaction does once it is committed; outside of one, nothing. */
+class CommitHooks extends Context.Reference<(effect: Effect.Effect<void>) => void>("orchestrator/services/CommitHooks", {
+  defaultValue: () => () => {}
+}) {}
+
+/** Runs `effect` once the open transaction is committed, and only then: for what must count once, however often it is run. */
+export const afterCommit = (effect: Effect.Effect<void>): Effect.Effect<void> =>
+  Effect.map(CommitHooks, (add) => add(effect))
+
+export interface TransactionOptions {
+  /** How long a transaction that was lost to others is run again. */
+  readonly retryBudget: Duration.Duration
+  /** The largest event that consumers take, in bytes. */
+  readonly maxEventSize: number
+}
+
+/** Room in every event for what a later change of state adds to its asset. */
+const spareBytes = 1024
+
+/** Waits between two runs: about 2 ms before the second, doubled each time, 250 ms at most, any share of it. */
+const firstWait = 2
+const longestWait = 250
+
+export class Transaction extends Context.Service<
+  Transaction,
+  {
+    /**
+     * Runs a service's effect in one transaction of the caller's channel. Run again from the start when it is lost to a
+     * concurrent one, until the retry budget is used up; then it fails with Unavailable. InvalidAsset when an event would be
+     * larger than consumers take.
+     */
+    readonly write: <A, E, R>(
+      body: Effect.Effect<A, E, R>
+    ) => Effect.Effect<
+      A,
+      Exclude<E, Contended> | InvalidAsset | Conflict | Unavailable | Internal | StoredDataInvalid,
+      Exclude<R, UnitOfWork> | RequestContext
+    >
+    /** Runs a service's reads; what a read loses to concurrent transactions it cannot mend: Unavailable. */
+    readonly read: <A, E, R>(body: Effect.Effect<A, E, R>) => Effect.Effect<A, Exclude<E, Contended> | Unavailable, R>
+  }
+>()("orchestrator/services/Transaction") {
+  static readonly layer = (options: TransactionOptions) =>
+    Layer.effect(
+      Transaction,
+      Effect.gen(function* () {
+        const database = yield* Database
+        const codec = yield* EventCodec
+        const committedEvents = yield* CommittedEvents
+        const budget = Duration.toMillis(options.retryBudget)
+
+        const prepare = (channel: ChannelName) => (events: ReadonlyArray<NewEvent>) =>
+          Effect.suspend(() => {
+            const prepared: Array<PreparedEvent> = []
+            for (const event of events) {
+              const id = SecureRandom.uuidV7Unsafe()
+              const key = assetKey(event.asset)
+              const message = codec.encode(channel, id, key, event)
+              const size = message.length + codec.timestampSize
+              if (event.bounded && size > options.maxEventSize - spareBytes) {
+                return Effect.fail(tooLarge(key, size, options.maxEventSize))
+              }
+              prepared.push({ event, id, assetKey: key, message })
+            }
+            return Effect.succeed(prepared)
+          })
+
+        const write = <A, E, R>(body: Effect.Effect<A, E, R>) =>
+          Effect.gen(function* () {
+            const { channel } = yield* RequestContext
+            const started = yield* Clock.currentTimeMillis
+            for (let run = 0; ; run++) {
+              const hooks: Array<Effect.Effect<void>> = []
+              const hooked = Effect.provideService(body, CommitHooks, (hook) => hooks.push(hook))
+              const attempt = yield* Effect.result(database.run(channel, hooked, prepare(channel)))
+              if (attempt._tag === "Success") {
+                const [answer, committed] = attempt.success
+                if (committed.length > 0) yield* PubSub.publish(committedEvents, committed)
+                for (const hook of hooks) yield* hook
+                return answer
+              }
+              const error = attempt.failure
+              if (!isContended(error)) return yield* Effect.fail(error)
+              const wait = yield* Random.nextBetween(0, Math.min(longestWait, firstWait * 2 ** run))
+              const spent = (yield* Clock.currentTimeMillis) - started
+              if (spent + wait > budget) {
+                return yield* new Unavailable({
+                  message: `lost to concurrent calls ${run + 1} times within ${Duration.format(options.retryBudget)}, try again later`,
+                  cause: error
+                })
+              }
+              yield* Metrics.transactionRetried
+              yield* Effect.sleep(Duration.millis(wait))
+            }
+          })
+
+        const read = <A, E, R>(body: Effect.Effect<A, E, R>) =>
+          Effect.catchIf(body, isContended as (e: E) => e is E & Contended, (cause) =>
+            Effect.fail(new Unavailable({ message: "lost to concurrent calls, try again later", cause }))
+          )
+
+        return Transaction.of({ write, read } as never)
+      })
+    )
+}
+
+const isContended = (error: unknown): error is Contended =>
+  typeof error === "object" && error !== null && "_tag" in error && error._tag === "Contended"
+
+const tooLarge = (key: string, size: number, bound: number): InvalidAsset =>
+  InvalidAsset.because(
+    `the event about asset "${key}" would have ${size} bytes, consumers take ${bound} with ${spareBytes} to spare: use less metadata, fewer inputs and outputs, or shorter texts`
+  )
