@@ -1,0 +1,91 @@
+/**
+ * Transactions in memory: one at a time, on the state as of its begin. A commit applies what was put down to that state
+ * and puts the result in the place of the last one, in one step; whatever ends before it has changed nothing.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type { ChannelName } from "../../schema/Key.ts"
+import { Conflict } from "../../schema/OrchestratorError.ts"
+import { fromMicros, type Timestamp } from "../../schema/Timestamp.ts"
+import { type Committed, Database, type PreparedEvent } from "../../services/store/Database.ts"
+import { UnitOfWork } from "../../services/store/UnitOfWork.ts"
+import * as Logs from "./Logs.ts"
+import { findTransaction, Held, Memory, Transaction } from "./Memory.ts"
+
+const begin = (memory: Memory["Service"]): Transaction["Service"] => ({
+  memory,
+  isOpen: true,
+  state: memory.committed,
+  changes: [],
+  events: [],
+  held: new Held()
+})
+
+/** The clock, stopped where it is read first. */
+const stoppedClock = (): Effect.Effect<Timestamp> => {
+  let time: Timestamp | undefined
+  return Effect.map(Clock.currentTimeNanos, (nanos) => (time ??= fromMicros(Number(nanos / 1000n))))
+}
+
+const unitOf = ({ events }: Transaction["Service"], now: Effect.Effect<Timestamp>): UnitOfWork["Service"] => ({
+  now,
+  emit: (made) =>
+    Effect.sync(() => {
+      for (const event of made) events.push(event)
+    })
+})
+
+const commit = (
+  { changes, memory, state }: Transaction["Service"],
+  channel: ChannelName,
+  prepared: ReadonlyArray<PreparedEvent>,
+  now: Timestamp
+): Effect.Effect<Committed, Conflict> =>
+  Effect.suspend(() => {
+    try {
+      const changed = changes.reduce((current, change) => change(current), state)
+      const [logs, committed] = Logs.append(changed.logs, channel, prepared, now)
+      memory.committed = { ...changed, logs }
+      return Effect.succeed(committed)
+    } catch (error) {
+      return error instanceof Conflict ? Effect.fail(error) : Effect.die(error)
+    }
+  })
+
+const refuseNested = (memory: Memory["Service"]): Effect.Effect<void> =>
+  Effect.contextWith((context: Context.Context<never>) =>
+    Option.isSome(findTransaction(memory, context))
+      ? Effect.die(new Error("a transaction inside of another one would wait for it for ever"))
+      : Effect.void
+  )
+
+const make = (memory: Memory["Service"]): Database["Service"] => {
+  const run = <A, E, R, E2>(
+    channel: ChannelName,
+    body: Effect.Effect<A, E, R>,
+    prepare: (events: Transaction["Service"]["events"]) => Effect.Effect<ReadonlyArray<PreparedEvent>, E2>
+  ): Effect.Effect<readonly [A, Committed], E | E2 | Conflict, Exclude<R, UnitOfWork>> =>
+    Effect.suspend(() => {
+      const transaction = begin(memory)
+      const now = stoppedClock()
+      const context: Context.Context<UnitOfWork> = Context.make(UnitOfWork, unitOf(transaction, now)).pipe(
+        Context.add(Transaction, transaction)
+      )
+      const end = Effect.sync(() => {
+        transaction.isOpen = false
+      })
+      return Effect.gen(function* () {
+        const answer = yield* Effect.ensuring(Effect.provideContext(body, context), end)
+        const prepared = yield* prepare(transaction.events)
+        const committed = yield* commit(transaction, channel, prepared, yield* now)
+        return [answer, committed] as const
+      })
+    }).pipe(memory.turn.withPermit, (ordered) => Effect.andThen(refuseNested(memory), ordered))
+
+  return { run, ping: Effect.void }
+}
+
+export const layer: Layer.Layer<Database, never, Memory> = Layer.effect(Database, Effect.map(Memory, make))

@@ -1,0 +1,17 @@
+/** The event log in memory. Only Database.ts appends to it. */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { EventLog } from "../../services/store/EventLog.ts"
+import * as Logs from "./Logs.ts"
+import { type Access, access, type Memory } from "./Memory.ts"
+
+const make = ({ read }: Access): EventLog["Service"] => ({
+  page: (channel, filter, descending, request) =>
+    read(({ logs }) => Logs.page(logs, channel, filter, descending, request)),
+  positionOf: (channel, id) => read(({ logs }) => Logs.positionOf(logs, channel, id)),
+  read: (channel, after, upTo, limit, maxBytes) =>
+    read(({ logs }) => Logs.read(logs, channel, after, upTo, limit, maxBytes)),
+  heads: (channels) => read(({ logs }) => new Map(channels.map((channel) => [channel, Logs.head(logs, channel)])))
+})
+
+export const layer: Layer.Layer<EventLog, never, Memory> = Layer.effect(EventLog, Effect.map(access, make))
