@@ -26,11 +26,17 @@ export const isTerminated = (plan: ComputePlan): boolean =>
 export const NewComputePlan = Schema.Struct({ key: KeyInput, tag: Tag, name: Name, metadata: MetadataInput })
 export interface NewComputePlan extends Schema.Schema.Type<typeof NewComputePlan> {}
 
+/** A registration as a client sends it. */
+export type NewComputePlanMessage = typeof NewComputePlan.Encoded
+
 /** Checks a registration (behaviour.md, section 2). */
 export const validateNew = Validation.make("computeplan", NewComputePlan)
 
 export const ComputePlanUpdate = Schema.Struct({ key: KeyInput, name: Name })
 export interface ComputePlanUpdate extends Schema.Schema.Type<typeof ComputePlanUpdate> {}
+
+/** An update as a client sends it. */
+export type ComputePlanUpdateMessage = typeof ComputePlanUpdate.Encoded
 
 /** Checks an update: the name is what changes. */
 export const validateUpdate = Validation.make("computeplan", ComputePlanUpdate)

@@ -95,10 +95,13 @@ export interface NewComputeTask extends Omit<typeof NewComputeTask.Type, "output
   readonly outputs: ReadonlyMap<string, { readonly permissions: NewPermissions; readonly transient: boolean }>
 }
 
-/** A batch as a client sends it. Parents may come after their children. */
+/** A batch: parents may come after their children. */
 export const NewComputeTasks = Schema.Struct({ tasks: Schema.Array(NewComputeTask) })
 
-const referenceViolations = (message: typeof NewComputeTasks.Encoded): ReadonlyArray<FieldViolation> =>
+/** A batch as a client sends it. */
+export type NewComputeTasksMessage = typeof NewComputeTasks.Encoded
+
+const referenceViolations = (message: NewComputeTasksMessage): ReadonlyArray<FieldViolation> =>
   message.tasks.flatMap((task, t) =>
     task.inputs.flatMap((input, i) =>
       (input.assetKey === undefined) === (input.parentTaskOutput === undefined)

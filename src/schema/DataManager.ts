@@ -32,11 +32,17 @@ export const NewDataManager = Schema.Struct({
 })
 export interface NewDataManager extends Schema.Schema.Type<typeof NewDataManager> {}
 
+/** A registration as a client sends it. */
+export type NewDataManagerMessage = Validation.Message<typeof NewDataManager.Encoded>
+
 /** Checks a registration (behaviour.md, section 2). */
 export const validateNew = Validation.make("datamanager", NewDataManager)
 
 export const DataManagerUpdate = Schema.Struct({ key: KeyInput, name: Name })
 export interface DataManagerUpdate extends Schema.Schema.Type<typeof DataManagerUpdate> {}
+
+/** An update as a client sends it. */
+export type DataManagerUpdateMessage = typeof DataManagerUpdate.Encoded
 
 /** Checks an update: the name is what changes. */
 export const validateUpdate = Validation.make("datamanager", DataManagerUpdate)

@@ -31,6 +31,9 @@ export const validateNew = Validation.makeItem("datasample", "samples", NewDataS
 export const DataSamplesUpdate = Schema.Struct({ keys: Schema.Array(KeyInput), dataManagerKeys: Schema.Array(KeyInput) })
 export interface DataSamplesUpdate extends Schema.Schema.Type<typeof DataSamplesUpdate> {}
 
+/** An update as a client sends it. */
+export type DataSamplesUpdateMessage = typeof DataSamplesUpdate.Encoded
+
 /** Checks an update: it names at least one sample. */
 export const validateUpdate = Validation.make("datasample", DataSamplesUpdate, (message) =>
   message.keys.length === 0 ? [{ field: "keys", description: "cannot be blank" }] : []

@@ -40,7 +40,10 @@ export interface NewFailureReport extends Omit<typeof NewFailureReport.Type, "er
   readonly errorType: ErrorType
 }
 
-const logsViolations = (message: typeof NewFailureReport.Encoded): ReadonlyArray<FieldViolation> => {
+/** A registration as a client sends it. */
+export type NewFailureReportMessage = Validation.Message<typeof NewFailureReport.Encoded>
+
+const logsViolations = (message: NewFailureReportMessage): ReadonlyArray<FieldViolation> => {
   const wanted = message.errorType === "ERROR_TYPE_BUILD" || message.errorType === "ERROR_TYPE_EXECUTION"
   if (wanted === (message.logsAddress !== undefined)) return []
   return [{ field: "logs_address", description: wanted ? "cannot be blank" : "must be absent for this error type" }]

@@ -97,6 +97,9 @@ export interface NewFunction extends Omit<typeof NewFunction.Type, "inputs" | "o
   readonly outputs: ReadonlyMap<string, FunctionOutput>
 }
 
+/** A registration as a client sends it. */
+export type NewFunctionMessage = Validation.Message<typeof NewFunction.Encoded>
+
 /** Checks a registration (behaviour.md, section 2). */
 export const validateNew = Validation.make(
   "function",
@@ -107,10 +110,13 @@ export const validateNew = Validation.make(
 export const FunctionUpdate = Schema.Struct({ key: KeyInput, name: Name, image: Schema.optional(Addressable) })
 export interface FunctionUpdate extends Schema.Schema.Type<typeof FunctionUpdate> {}
 
-const imageViolations = (message: typeof FunctionUpdate.Encoded): ReadonlyArray<FieldViolation> =>
+const imageViolations = (message: FunctionUpdateMessage): ReadonlyArray<FieldViolation> =>
   message.image === undefined || message.image.checksum === ""
     ? []
     : Validation.violations(AddressableInput, message.image, ["image"])
+
+/** An update as a client sends it. */
+export type FunctionUpdateMessage = Validation.Message<typeof FunctionUpdate.Encoded>
 
 /** Checks an update; an image with an empty checksum is no image and not looked at. */
 export const validateUpdate = Validation.make("function", FunctionUpdate, imageViolations)

@@ -30,7 +30,7 @@ export const NewModel = Schema.Struct({
 export interface NewModel extends Schema.Schema.Type<typeof NewModel> {}
 
 /** A model as a client sends it, not yet looked at. */
-export type NewModelMessage = typeof NewModel.Encoded
+export type NewModelMessage = Validation.Message<typeof NewModel.Encoded>
 
 /** Checks the model at this place of a batch, and names fields by it: `models[0].address.checksum`. */
 export const validateNew = Validation.makeItem("model", "models", NewModel)

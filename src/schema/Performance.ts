@@ -24,5 +24,8 @@ export const NewPerformance = Schema.Struct({
 })
 export interface NewPerformance extends Schema.Schema.Type<typeof NewPerformance> {}
 
+/** A registration as a client sends it. */
+export type NewPerformanceMessage = typeof NewPerformance.Encoded
+
 /** Checks a registration (behaviour.md, section 2). */
 export const validateNew = Validation.make("performance", NewPerformance)

@@ -14,5 +14,8 @@ export const ProfilingStep = Schema.Struct({
 })
 export interface ProfilingStep extends Schema.Schema.Type<typeof ProfilingStep> {}
 
+/** A step as a client sends it. */
+export type ProfilingStepMessage = typeof ProfilingStep.Encoded
+
 /** Checks a registration (behaviour.md, section 2). */
 export const validateNew = Validation.make("profiling_step", ProfilingStep)

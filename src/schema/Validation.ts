@@ -52,6 +52,13 @@ export const violations = <A, I>(
   return Result.isFailure(decoded) ? violationsOf(decoded.failure, at) : []
 }
 
+type Leaf = string | number | boolean | bigint | undefined | ReadonlyMap<unknown, unknown> | ReadonlyArray<unknown>
+
+/** An input as it comes off the wire: messages in it may be unset, whatever the rules want. */
+export type Message<I> = I extends Leaf
+  ? I
+  : { readonly [K in keyof I]: I[K] extends Leaf ? I[K] : Message<I[K]> | undefined }
+
 /**
  * A validator of inputs of one kind. `rules` are those that look at more than one field; they see the message as it
  * came. A field that the schema refuses already is not named twice.
@@ -59,8 +66,8 @@ export const violations = <A, I>(
 export const make = <A, I>(
   asset: AssetName,
   schema: Schema.Codec<A, I>,
-  rules?: (message: I) => ReadonlyArray<FieldViolation>
-): ((message: NoInfer<I>) => Effect.Effect<A, InvalidAsset>) => {
+  rules?: (message: Message<I>) => ReadonlyArray<FieldViolation>
+): ((message: Message<NoInfer<I>>) => Effect.Effect<A, InvalidAsset>) => {
   const decode = Schema.decodeUnknownResult(schema, { errors: "all" })
   return (message) => Effect.suspend(() => check(asset, decode(message), rules?.(message) ?? []))
 }
@@ -70,7 +77,7 @@ export const makeItem = <A, I>(
   asset: AssetName,
   list: string,
   schema: Schema.Codec<A, I>
-): ((message: NoInfer<I>, index: number) => Effect.Effect<A, InvalidAsset>) => {
+): ((message: Message<NoInfer<I>>, index: number) => Effect.Effect<A, InvalidAsset>) => {
   const decode = Schema.decodeUnknownResult(schema, { errors: "all" })
   return (message, index) => Effect.suspend(() => check(asset, decode(message), [], [list, index]))
 }

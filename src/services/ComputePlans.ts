@@ -5,9 +5,9 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import {
   type ComputePlan,
-  type ComputePlanUpdate,
+  type ComputePlanUpdateMessage,
   isTerminated,
-  NewComputePlan,
+  type NewComputePlanMessage,
   validateNew,
   validateUpdate
 } from "../schema/ComputePlan.ts"
@@ -34,7 +34,7 @@ export class ComputePlans extends Context.Service<
   ComputePlans,
   {
     readonly register: (
-      message: typeof NewComputePlan.Encoded
+      message: NewComputePlanMessage
     ) => Effect.Effect<ComputePlan, InvalidAsset | Conflict | ReadError, RequestContext | UnitOfWork>
     readonly get: (key: string) => Effect.Effect<ComputePlan, InvalidAsset | NotFound | ReadError, RequestContext>
     /** By creation date, then key. An empty owner does not filter. */
@@ -44,7 +44,7 @@ export class ComputePlans extends Context.Service<
     ) => Effect.Effect<Page<ComputePlan>, InvalidAsset | ReadError, RequestContext>
     /** Replaces the name, of a terminated plan too; only the owner may. */
     readonly update: (
-      message: ComputePlanUpdate
+      message: ComputePlanUpdateMessage
     ) => Effect.Effect<void, InvalidAsset | NotFound | PermissionDenied | ReadError, RequestContext | UnitOfWork>
     /** `PLAN_ACTION_CANCELED` is the only action. Tasks are not touched; only the owner may. */
     readonly applyAction: (
@@ -73,7 +73,7 @@ export class ComputePlans extends Context.Service<
     Effect.gen(function* () {
       const store = yield* ComputePlanStore
 
-      const register = Effect.fnUntraced(function* (message: typeof NewComputePlan.Encoded) {
+      const register = Effect.fnUntraced(function* (message: NewComputePlanMessage) {
         const { channel, requester } = yield* RequestContext
         const input = yield* validateNew(message)
         const { isTaken, time } = yield* read({ isTaken: store.isTaken(input.key) })
@@ -111,7 +111,7 @@ export class ComputePlans extends Context.Service<
           Effect.andThen(store.update(channel, [plan]), emit(event))
         )
 
-      const update = Effect.fnUntraced(function* (message: ComputePlanUpdate) {
+      const update = Effect.fnUntraced(function* (message: ComputePlanUpdateMessage) {
         const { requester } = yield* RequestContext
         const { key, name } = yield* validateUpdate(message)
         const { plan } = yield* locked(key)

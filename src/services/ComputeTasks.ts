@@ -8,7 +8,7 @@ import {
   type ComputeTask,
   type ComputeTaskInputAsset,
   type NewComputeTask,
-  NewComputeTasks,
+  type NewComputeTasksMessage,
   parentKeys,
   validateLog,
   validateNew
@@ -58,7 +58,7 @@ export class ComputeTasks extends Context.Service<
   {
     /** All of a batch, or none, parents before children in the answer, whatever the order of the request. */
     readonly register: (
-      message: typeof NewComputeTasks.Encoded
+      message: NewComputeTasksMessage
     ) => Effect.Effect<
       ReadonlyArray<ComputeTask>,
       InvalidAsset | BadRequest | Conflict | NotFound | PermissionDenied | ReadError,
@@ -116,7 +116,7 @@ export class ComputeTasks extends Context.Service<
       const plans = yield* ComputePlans
       const store = yield* ComputeTaskStore
 
-      const register = Effect.fnUntraced(function* (message: typeof NewComputeTasks.Encoded) {
+      const register = Effect.fnUntraced(function* (message: NewComputeTasksMessage) {
         const { channel, requester } = yield* RequestContext
         if (message.tasks.length === 0) return yield* new BadRequest({ message: "no task to register" })
         const { tasks } = yield* validateNew(message)

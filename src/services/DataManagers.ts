@@ -2,7 +2,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { type DataManager, type DataManagerUpdate, NewDataManager, validateNew, validateUpdate } from "../schema/DataManager.ts"
+import { type DataManager, type DataManagerUpdateMessage, type NewDataManagerMessage, validateNew, validateUpdate } from "../schema/DataManager.ts"
 import type { Dataset } from "../schema/Dataset.ts"
 import * as Event from "../schema/Event.ts"
 import { type BadRequest, Conflict, type InvalidAsset, type NotFound, PermissionDenied } from "../schema/OrchestratorError.ts"
@@ -20,7 +20,7 @@ export class DataManagers extends Context.Service<
   DataManagers,
   {
     readonly register: (
-      message: typeof NewDataManager.Encoded
+      message: NewDataManagerMessage
     ) => Effect.Effect<DataManager, InvalidAsset | Conflict | BadRequest | ReadError, RequestContext | UnitOfWork>
     readonly get: (key: string) => Effect.Effect<DataManager, InvalidAsset | NotFound | ReadError, RequestContext>
     /** The manager with the keys of its samples. */
@@ -29,7 +29,7 @@ export class DataManagers extends Context.Service<
     readonly query: (request: PageRequest<AssetCursor>) => Effect.Effect<Page<DataManager>, ReadError, RequestContext>
     /** Replaces the name; only the owner may. */
     readonly update: (
-      message: DataManagerUpdate
+      message: DataManagerUpdateMessage
     ) => Effect.Effect<void, InvalidAsset | NotFound | PermissionDenied | ReadError, RequestContext | UnitOfWork>
   }
 >()("orchestrator/services/DataManagers") {
@@ -39,7 +39,7 @@ export class DataManagers extends Context.Service<
       const organizations = yield* OrganizationStore
       const store = yield* DataManagerStore
 
-      const register = Effect.fnUntraced(function* (message: typeof NewDataManager.Encoded) {
+      const register = Effect.fnUntraced(function* (message: NewDataManagerMessage) {
         const { channel, requester } = yield* RequestContext
         const { logsPermission, newPermissions, ...rest } = yield* validateNew(message)
         const found = yield* read({ isTaken: store.isTaken(rest.key), organizations: organizations.all(channel) })
@@ -72,7 +72,7 @@ export class DataManagers extends Context.Service<
       const query = (request: PageRequest<AssetCursor>) =>
         Effect.flatMap(RequestContext, ({ channel }) => store.page(channel, request))
 
-      const update = Effect.fnUntraced(function* (message: DataManagerUpdate) {
+      const update = Effect.fnUntraced(function* (message: DataManagerUpdateMessage) {
         const { channel, requester } = yield* RequestContext
         const { key, name } = yield* validateUpdate(message)
         const found = yield* read({ manager: store.lock(channel, key) })

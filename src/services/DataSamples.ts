@@ -6,7 +6,7 @@ import * as Option from "effect/Option"
 import type { DataManager } from "../schema/DataManager.ts"
 import {
   type DataSample,
-  DataSamplesUpdate,
+  type DataSamplesUpdateMessage,
   type NewDataSampleMessage,
   validateNew,
   validateUpdate
@@ -35,7 +35,7 @@ export class DataSamples extends Context.Service<
     >
     /** Adds managers to samples, behind those that they have. */
     readonly update: (
-      message: typeof DataSamplesUpdate.Encoded
+      message: DataSamplesUpdateMessage
     ) => Effect.Effect<void, InvalidAsset | NotFound | PermissionDenied | ReadError, RequestContext | UnitOfWork>
     readonly get: (key: string) => Effect.Effect<DataSample, InvalidAsset | NotFound | ReadError, RequestContext>
     /** By creation date, then key. `keys` limits the answer to these; empty does not. */
@@ -79,7 +79,7 @@ export class DataSamples extends Context.Service<
         return registered
       })
 
-      const update = Effect.fnUntraced(function* (message: typeof DataSamplesUpdate.Encoded) {
+      const update = Effect.fnUntraced(function* (message: DataSamplesUpdateMessage) {
         const { channel, requester } = yield* RequestContext
         const { dataManagerKeys, keys } = yield* validateUpdate(message)
         const found = yield* read({

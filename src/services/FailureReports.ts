@@ -3,7 +3,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Event from "../schema/Event.ts"
-import { type FailureReport, NewFailureReport, validateNew } from "../schema/FailureReport.ts"
+import { type FailureReport, type NewFailureReportMessage, validateNew } from "../schema/FailureReport.ts"
 import {
   BadRequest,
   type IncompatibleStatus,
@@ -26,7 +26,7 @@ export class FailureReports extends Context.Service<
   {
     /** Of a task by its worker, of a function by its owner. The asset becomes FAILED, with all that follows from it. */
     readonly register: (
-      message: typeof NewFailureReport.Encoded
+      message: NewFailureReportMessage
     ) => Effect.Effect<
       FailureReport,
       InvalidAsset | BadRequest | NotFound | PermissionDenied | IncompatibleStatus | ReadError,
@@ -44,7 +44,7 @@ export class FailureReports extends Context.Service<
       const tasks = yield* ComputeTasks
       const store = yield* FailureReportStore
 
-      const register = Effect.fnUntraced(function* (message: typeof NewFailureReport.Encoded) {
+      const register = Effect.fnUntraced(function* (message: NewFailureReportMessage) {
         const { channel, requester } = yield* RequestContext
         const { assetKey, assetType, errorType, logsAddress } = yield* validateNew(message)
         if (assetType === "FAILED_ASSET_UNKNOWN") {

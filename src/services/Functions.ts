@@ -5,7 +5,7 @@ import * as Layer from "effect/Layer"
 import * as Addressable from "../schema/Addressable.ts"
 import type { ComputeTask } from "../schema/ComputeTask.ts"
 import * as Event from "../schema/Event.ts"
-import { type Function, FunctionUpdate, NewFunction, validateNew, validateUpdate } from "../schema/Function.ts"
+import { type Function, type FunctionUpdateMessage, type NewFunctionMessage, validateNew, validateUpdate } from "../schema/Function.ts"
 import {
   followingTasks,
   type FunctionAction,
@@ -43,7 +43,7 @@ export class Functions extends Context.Service<
   Functions,
   {
     readonly register: (
-      message: typeof NewFunction.Encoded
+      message: NewFunctionMessage
     ) => Effect.Effect<Function, InvalidAsset | Conflict | BadRequest | ReadError, RequestContext | UnitOfWork>
     readonly get: (key: string) => Effect.Effect<Function, InvalidAsset | NotFound | ReadError, RequestContext>
     /** By creation date, then key. `computePlanKey` limits the answer to functions used by a task of that plan. */
@@ -53,7 +53,7 @@ export class Functions extends Context.Service<
     ) => Effect.Effect<Page<Function>, InvalidAsset | ReadError, RequestContext>
     /** Replaces the name, and the image when its checksum is not empty; only the owner may, in any status. */
     readonly update: (
-      message: typeof FunctionUpdate.Encoded
+      message: FunctionUpdateMessage
     ) => Effect.Effect<void, InvalidAsset | NotFound | PermissionDenied | ReadError, RequestContext | UnitOfWork>
     /** Moves the build on, and the function's tasks with it; only the owner may. */
     readonly applyAction: (
@@ -80,7 +80,7 @@ export class Functions extends Context.Service<
       const planStore = yield* ComputePlanStore
       const plans = yield* ComputePlans
 
-      const register = Effect.fnUntraced(function* (message: typeof NewFunction.Encoded) {
+      const register = Effect.fnUntraced(function* (message: NewFunctionMessage) {
         const { channel, requester } = yield* RequestContext
         const { newPermissions, ...input } = yield* validateNew(message)
         const found = yield* read({ isTaken: store.isTaken(input.key), organizations: organizations.all(channel) })
@@ -114,7 +114,7 @@ export class Functions extends Context.Service<
         return yield* store.page(channel, computePlanKey === undefined ? {} : { computePlanKey }, request)
       })
 
-      const update = Effect.fnUntraced(function* (message: typeof FunctionUpdate.Encoded) {
+      const update = Effect.fnUntraced(function* (message: FunctionUpdateMessage) {
         const { channel, requester } = yield* RequestContext
         const input = yield* validateUpdate(message)
         const found = yield* read({ fn: store.lock(channel, input.key) })

@@ -13,7 +13,7 @@ import {
   PermissionDenied
 } from "../schema/OrchestratorError.ts"
 import type { Page, PageRequest, PerformanceCursor } from "../schema/Pagination.ts"
-import { keyOf, type NewPerformance, type Performance, validateNew } from "../schema/Performance.ts"
+import { keyOf, type NewPerformanceMessage, type Performance, validateNew } from "../schema/Performance.ts"
 import { filterKey, filterText, orNotFound } from "./Lookup.ts"
 import { RequestContext } from "./RequestContext.ts"
 import { ComputeTaskStore } from "./store/ComputeTaskStore.ts"
@@ -41,7 +41,7 @@ export class Performances extends Context.Service<
   {
     /** The performance of an output of an EXECUTING task: one at most. `performanceValue` is a 32-bit float. */
     readonly register: (
-      message: { readonly [K in keyof NewPerformance]: NewPerformance[K] extends number ? number : string }
+      message: NewPerformanceMessage
     ) => Effect.Effect<Performance, RegistrationError | ReadError, RequestContext | UnitOfWork>
     /** By creation date, then task key backwards, then output identifier. */
     readonly query: (
@@ -56,7 +56,7 @@ export class Performances extends Context.Service<
       const tasks = yield* ComputeTaskStore
       const store = yield* PerformanceStore
 
-      const register = Effect.fnUntraced(function* (message: Parameters<typeof validateNew>[0]) {
+      const register = Effect.fnUntraced(function* (message: NewPerformanceMessage) {
         const { channel, requester } = yield* RequestContext
         const input = yield* validateNew(message)
         const { computeTaskKey: taskKey, computeTaskOutputIdentifier: identifier } = input

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Event from "../schema/Event.ts"
 import type { InvalidAsset } from "../schema/OrchestratorError.ts"
-import { ProfilingStep, validateNew } from "../schema/ProfilingStep.ts"
+import { type ProfilingStepMessage, validateNew } from "../schema/ProfilingStep.ts"
 import { RequestContext } from "./RequestContext.ts"
 import { ProfilingStore } from "./store/ProfilingStore.ts"
 import type { ReadError } from "./store/StoreError.ts"
@@ -15,7 +15,7 @@ export class Profiling extends Context.Service<
   {
     /** A step of any asset, by any organization. One that the asset already has is accepted, and not told again. */
     readonly register: (
-      message: typeof ProfilingStep.Encoded
+      message: ProfilingStepMessage
     ) => Effect.Effect<void, InvalidAsset | ReadError, RequestContext | UnitOfWork>
   }
 >()("orchestrator/services/Profiling") {
@@ -24,7 +24,7 @@ export class Profiling extends Context.Service<
     Effect.gen(function* () {
       const store = yield* ProfilingStore
 
-      const register = Effect.fnUntraced(function* (message: typeof ProfilingStep.Encoded) {
+      const register = Effect.fnUntraced(function* (message: ProfilingStepMessage) {
         const { channel } = yield* RequestContext
         const step = yield* validateNew(message)
         const { isNew } = yield* read({ isNew: store.add(channel, step) })

@@ -12,6 +12,11 @@ export interface ConnectionConfig {
   readonly url: Redacted.Redacted
 }
 
+export interface StatementLogging {
+  /** Whether every statement is logged, at level DEBUG, without the values of its parameters. */
+  readonly logStatements?: boolean
+}
+
 /** Locks and statements that wait too long fail, and a transaction whose owner is gone ends by itself. */
 const sessionSettings = {
   search_path: "orchestrator",

@@ -19,12 +19,12 @@ import type { Timestamp } from "../../schema/Timestamp.ts"
 import { type Committed, Database, type PreparedEvent } from "../../services/store/Database.ts"
 import { Contended, type ReadError, type WriteError } from "../../services/store/StoreError.ts"
 import { UnitOfWork } from "../../services/store/UnitOfWork.ts"
-import { type ConnectionConfig, connectionConfig } from "./Connection.ts"
+import { type ConnectionConfig, connectionConfig, type StatementLogging } from "./Connection.ts"
 import { Readers, type Row, Session, type Statement } from "./Session.ts"
 import { isConnectionLoss, isFollowUp, translate } from "./SqlErrors.ts"
 import { timestamp } from "./Types.ts"
 
-export interface Options extends ConnectionConfig {
+export interface Options extends ConnectionConfig, StatementLogging {
   /** Connections of this process: writers, readers, and one that listens. At least 3. */
   readonly poolSize: number
 }
@@ -51,6 +51,7 @@ export const layer = (options: Options): Layer.Layer<Database | Readers, SqlErro
     Effect.gen(function* () {
       const { readers, writers } = share(options.poolSize)
       const connection = yield* connectionConfig(options)
+      const log: Log = options.logStatements === true ? (text) => Effect.logDebug(text) : () => Effect.void
       const readerPool = yield* PgPool.make({
         ...connection,
         multiplex: true,
@@ -66,7 +67,10 @@ export const layer = (options: Options): Layer.Layer<Database | Readers, SqlErro
       })
       // A pooled connection may have been lost unnoticed: one more try takes another, or says that there is none.
       const query: Readers["Service"]["query"] = (text, params) => {
-        const once = readerPool.use((reader) => reader.query(text, params))
+        const once = Effect.andThen(
+          log(text),
+          readerPool.use((reader) => reader.query(text, params))
+        )
         return once.pipe(
           Effect.catchIf(isConnectionLoss, () => once),
           Effect.map((result) => result.rows),
@@ -74,7 +78,7 @@ export const layer = (options: Options): Layer.Layer<Database | Readers, SqlErro
         )
       }
       const database = Database.of({
-        run: (channel, body, prepare) => run(writerPool, channel, body, prepare),
+        run: (channel, body, prepare) => run(writerPool, log, channel, body, prepare),
         ping: Effect.asVoid(query("SELECT 1", []))
       })
       return Context.make(Database, database).pipe(Context.add(Readers, Readers.of({ query })))
@@ -85,10 +89,14 @@ export const layer = (options: Options): Layer.Layer<Database | Readers, SqlErro
 const translateInTransaction = (error: SqlError): ReadError =>
   isConnectionLoss(error) ? new Contended({ cause: error }) : translateRead(error)
 
+/** Says which statement is about to run. */
+type Log = (text: string) => Effect.Effect<void>
+
 const translateRead = (error: SqlError): ReadError => translate(error) as ReadError
 
 const run = <A, E, R, E2>(
   pool: PgPool.PgPool,
+  log: Log,
   channel: ChannelName,
   body: Effect.Effect<A, E, R>,
   prepare: (events: ReadonlyArray<NewEvent>) => Effect.Effect<ReadonlyArray<PreparedEvent>, E2>
@@ -96,7 +104,7 @@ const run = <A, E, R, E2>(
   Effect.scoped(
     Effect.gen(function* () {
       const connection = yield* Effect.mapError(pool.get, translate)
-      const transaction = new Transaction(connection)
+      const transaction = new Transaction(connection, log)
       const context = Context.make(Session, transaction).pipe(
         Context.add(UnitOfWork, UnitOfWork.of({ now: transaction.now, emit: transaction.emit }))
       )
@@ -120,21 +128,27 @@ class Transaction {
   readonly events: Array<NewEvent> = []
   private readonly deferred: Array<Statement> = []
   private readonly connection: PgConnection.PgConnection
+  private readonly log: Log
   private begun = false
   private ended = false
   private time: Timestamp | undefined
 
-  constructor(connection: PgConnection.PgConnection) {
+  constructor(connection: PgConnection.PgConnection, log: Log) {
     this.connection = connection
+    this.log = log
+  }
+
+  private execute(text: string, params: ReadonlyArray<unknown>) {
+    return Effect.andThen(this.log(text), this.connection.query(text, params))
   }
 
   /** BEGIN goes out with the first statement; the pipeline keeps their order. */
   readonly query = (text: string, params: ReadonlyArray<unknown>): Effect.Effect<ReadonlyArray<Row>, ReadError> =>
     Effect.suspend(() => {
-      const statement = Effect.map(this.connection.query(text, params), (result) => result.rows)
+      const statement = Effect.map(this.execute(text, params), (result) => result.rows)
       if (this.begun) return Effect.mapError(statement, translateInTransaction)
       this.begun = true
-      const begin = this.connection.query("BEGIN ISOLATION LEVEL READ COMMITTED")
+      const begin = this.execute("BEGIN ISOLATION LEVEL READ COMMITTED", [])
       return Effect.mapError(
         Effect.map(Effect.all([begin, statement], { concurrency: "unbounded" }), ([, rows]) => rows),
         translateInTransaction
@@ -177,7 +191,7 @@ class Transaction {
   private pipeline(statements: ReadonlyArray<Statement>): Effect.Effect<ReadonlyArray<QueryExit>> {
     return Effect.gen({ self: this }, function* () {
       const start = (sql: string, params: ReadonlyArray<unknown>) =>
-        Effect.forkChild(this.connection.query(sql, params), { startImmediately: true })
+        Effect.forkChild(this.execute(sql, params), { startImmediately: true })
       const fibers: Array<Fiber.Fiber<PgConnection.Result, SqlError>> = []
       for (const { params, sql } of statements) fibers.push(yield* start(sql, params))
       const unsent = fibers.some((fiber) => fiber.pollUnsafe() !== undefined)

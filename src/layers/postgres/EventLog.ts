@@ -60,12 +60,14 @@ export const layer = Layer.effect(
         Effect.map(read("SELECT position FROM events WHERE id = $1 AND channel = $2", [id, channel]), (rows) =>
           Option.map(Option.fromUndefinedOr(rows[0]), (row) => Number(row.position))
         ),
-      read: (channel, after, upTo, limit) =>
+      read: (channel, after, upTo, limit, maxBytes) =>
         Effect.flatMap(
           read(
-            `SELECT ${columns} FROM events WHERE channel = $1 AND position > $2 AND position <= $3
-              ORDER BY position LIMIT $4`,
-            [channel, int8(after), int8(upTo), limit]
+            `SELECT ${columns} FROM (
+               SELECT ${columns}, sum(octet_length(message)) OVER (ORDER BY position) - octet_length(message) AS before
+                 FROM events WHERE channel = $1 AND position > $2 AND position <= $3 ORDER BY position LIMIT $4
+             ) e WHERE before < $5 ORDER BY position`,
+            [channel, int8(after), int8(upTo), limit, int8(maxBytes)]
           ),
           decode
         ),

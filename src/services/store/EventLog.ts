@@ -25,12 +25,16 @@ export class EventLog extends Context.Service<
     ) => Effect.Effect<Page<LoggedEvent>, ReadError>
     /** The position of the event with this id, if the channel has it. */
     readonly positionOf: (channel: ChannelName, id: string) => Effect.Effect<Option.Option<number>, ReadError>
-    /** The events at positions `after + 1` to `upTo`, in order; the first of them, `limit` at most. */
+    /**
+     * The events at positions `after + 1` to `upTo`, in order: `limit` of them at most, and no more than fill
+     * `maxBytes`, but one at least where there is one.
+     */
     readonly read: (
       channel: ChannelName,
       after: number,
       upTo: number,
-      limit: number
+      limit: number,
+      maxBytes: number
     ) => Effect.Effect<ReadonlyArray<LoggedEvent>, ReadError>
     /** The last position of each of these channels; 0 for one without events. */
     readonly heads: (

@@ -1,0 +1,43 @@
+/** All services of the contract on one store: what a server, a test or another program composes with. */
+import * as Layer from "effect/Layer"
+import { ComputePlans } from "../services/ComputePlans.ts"
+import { ComputeTasks } from "../services/ComputeTasks.ts"
+import { DataManagers } from "../services/DataManagers.ts"
+import { DataSamples } from "../services/DataSamples.ts"
+import { EventHub, type EventHubOptions } from "../services/EventHub.ts"
+import { Events } from "../services/Events.ts"
+import { FailureReports } from "../services/FailureReports.ts"
+import { Functions } from "../services/Functions.ts"
+import { Info } from "../services/Info.ts"
+import { Models } from "../services/Models.ts"
+import { Organizations } from "../services/Organizations.ts"
+import { Performances } from "../services/Performances.ts"
+import { Profiling } from "../services/Profiling.ts"
+import { CommittedEvents, Transaction, type TransactionOptions } from "../services/Transaction.ts"
+import * as EventCodec from "./wire/EventCodec.ts"
+
+export interface ServicesOptions extends TransactionOptions, EventHubOptions {
+  readonly version: string
+}
+
+/** The services, the transactions that they run in, and the hub; a store is what they need. */
+export const layer = (options: ServicesOptions) => {
+  const transactions = Transaction.layer(options)
+  const hub = EventHub.layer(options)
+  const assets = Layer.mergeAll(
+    Organizations.layer,
+    DataManagers.layer,
+    DataSamples.layer,
+    Models.layer,
+    Performances.layer,
+    Profiling.layer,
+    Info.layer(options.version),
+    Events.layer,
+    FailureReports.layer.pipe(Layer.provideMerge(Layer.merge(Functions.layer, ComputeTasks.layer)))
+  )
+  return assets.pipe(
+    Layer.provideMerge(ComputePlans.layer),
+    Layer.provideMerge(Layer.merge(transactions, hub)),
+    Layer.provideMerge(Layer.merge(CommittedEvents.layer, EventCodec.layer))
+  )
+}

@@ -1,0 +1,192 @@
+/**
+ * The server's configuration: every variable, in one table, read from the environment. What cannot be used is reported
+ * all at once, each with its variable and the way out. `--help` prints the table.
+ */
+import * as Config from "effect/Config"
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import {
+  bool,
+  databaseUrl,
+  duration,
+  integer,
+  ipAddress,
+  type LogLevel,
+  logLevel,
+  path,
+  port,
+  type Setting,
+  setting,
+  unsupported,
+  unsupportedPath
+} from "./Settings.ts"
+
+/** The configuration cannot be used: the message lists every problem. */
+export class ConfigurationError extends Data.TaggedError("ConfigurationError")<{ readonly message: string }> {}
+
+const mebibyte = 1024 * 1024
+
+/** By variable, in the order of `--help`. */
+export const settings = {
+  ORCHESTRATOR_DATABASE_URL: setting(
+    databaseUrl,
+    undefined as Redacted.Redacted | undefined,
+    "an embedded PostgreSQL",
+    "the database: PostgreSQL 15 or newer, its primary; libpq's sslmode, sslrootcert, sslcert and sslkey are understood"
+  ),
+  ORCHESTRATOR_DATA_DIR: setting(
+    path,
+    undefined as string | undefined,
+    "in the user's data folder",
+    "where the embedded PostgreSQL keeps its data"
+  ),
+  ORCHESTRATOR_CHANNEL_CONFIG: setting(
+    path,
+    undefined as string | undefined,
+    "two development channels, with the embedded database only",
+    "the YAML file of channels and their organizations"
+  ),
+  ORCHESTRATOR_TX_RETRY_BUDGET: setting(
+    duration,
+    Duration.seconds(10),
+    "10s",
+    "how long a transaction that was lost to concurrent ones is run again"
+  ),
+  ORCHESTRATOR_TLS_ENABLED: setting(unsupported("TLS"), false, "false", "TLS on the gRPC port"),
+  ORCHESTRATOR_TLS_CERT_PATH: setting(unsupportedPath("TLS"), undefined, "", "the server's certificate"),
+  ORCHESTRATOR_TLS_KEY_PATH: setting(unsupportedPath("TLS"), undefined, "", "the key of the server's certificate"),
+  ORCHESTRATOR_MTLS_ENABLED: setting(unsupported("mutual TLS"), false, "false", "clients must present a certificate"),
+  ORCHESTRATOR_TLS_SERVER_CA_CERT: setting(unsupportedPath("TLS"), undefined, "", "the server's own CA"),
+  ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR: setting(
+    unsupportedPath("mutual TLS"),
+    undefined,
+    "",
+    "one folder of CA certificates for each organization"
+  ),
+  ORCHESTRATOR_VERIFY_CLIENT_MSP_ID: setting(
+    unsupported("the verification of clients' identities"),
+    false,
+    "false",
+    "check the mspid header against the client's certificate"
+  ),
+  ORCHESTRATOR_REPLAY_EVENTS_BATCH_SIZE: setting(
+    integer(1, 100_000),
+    100,
+    "100",
+    "rows read at once when events are replayed"
+  ),
+  ORCHESTRATOR_GRPC_KEEPALIVE_POLICY_MIN_TIME: setting(
+    duration,
+    Duration.seconds(30),
+    "30s",
+    "accepted, not enforced: the gRPC library answers every keepalive ping"
+  ),
+  ORCHESTRATOR_GRPC_KEEPALIVE_POLICY_PERMIT_WITHOUT_STREAM: setting(
+    bool,
+    false,
+    "false",
+    "accepted, not enforced: the gRPC library answers every keepalive ping"
+  ),
+  LOG_LEVEL: setting(logLevel, "INFO" as LogLevel, "INFO", "DEBUG, INFO, NOTICE, WARN or ERROR"),
+  LOG_SQL_VERBOSE: setting(bool, false, "false", "SQL statements at level DEBUG, without the values of parameters"),
+  METRICS_ENABLED: setting(bool, false, "false", "/metrics on the HTTP port"),
+  ORCHESTRATOR_GRPC_PORT: setting(port, 9000, "9000", "the gRPC port; 0 takes a free one"),
+  ORCHESTRATOR_HTTP_PORT: setting(port, 8484, "8484", "the port of /healthz, /readyz and /metrics; 0 takes a free one"),
+  ORCHESTRATOR_LISTEN_ADDRESS: setting(
+    ipAddress,
+    undefined as string | undefined,
+    "0.0.0.0; 127.0.0.1 with the embedded database",
+    "the address that both ports are on"
+  ),
+  ORCHESTRATOR_GRPC_MAX_REQUEST_SIZE: setting(
+    integer(1024, 2_147_483_647),
+    64 * mebibyte,
+    "67108864",
+    "the largest message that is received, in bytes"
+  ),
+  ORCHESTRATOR_GRPC_MAX_RESPONSE_SIZE: setting(
+    integer(64 * 1024, 2_147_483_647),
+    4 * mebibyte,
+    "4194304",
+    "the bound on answers, pages and events, in bytes"
+  ),
+  ORCHESTRATOR_GRPC_CALL_TIMEOUT: setting(duration, Duration.seconds(60), "60s", "the longest that a unary call may take"),
+  ORCHESTRATOR_STALLED_SUBSCRIBER_TIMEOUT: setting(
+    duration,
+    Duration.seconds(60),
+    "60s",
+    "how long a subscriber may take nothing while there are events for it"
+  ),
+  ORCHESTRATOR_EVENT_RING_SIZE: setting(
+    integer(1, 10_000_000),
+    10_000,
+    "10000",
+    "the newest events of a channel that are kept ready for subscribers"
+  ),
+  ORCHESTRATOR_EVENT_RING_BYTES: setting(
+    integer(mebibyte, 4_294_967_296),
+    16 * mebibyte,
+    "16777216",
+    "the bytes that these may take, for each channel with subscribers"
+  ),
+  ORCHESTRATOR_DRAIN_TIMEOUT: setting(
+    duration,
+    Duration.seconds(20),
+    "20s",
+    "how long running calls may take to end when the server is stopped"
+  ),
+  ORCHESTRATOR_DATABASE_POOL_SIZE: setting(
+    integer(3, 1000),
+    undefined as number | undefined,
+    "8 more than the machine has cores",
+    "the most connections to the database that this process makes"
+  )
+} satisfies Record<string, Setting<unknown>>
+
+type Settings = typeof settings
+
+/** The value of every variable. */
+export type AppConfig = { readonly [Name in keyof Settings]: Settings[Name] extends Setting<infer A> ? A : never }
+
+/** Reads all variables. An empty one is unset. */
+export const load: Effect.Effect<AppConfig, ConfigurationError> = Effect.gen(function* () {
+  const values: Record<string, unknown> = {}
+  const problems: Array<string> = []
+  for (const [name, { parse, value }] of Object.entries(settings) as Array<[string, Setting<unknown>]>) {
+    const text = yield* Effect.orDie(Config.option(Config.String(name)))
+    const parsed = Option.isNone(text) || text.value === "" ? Result.succeed(value) : parse(text.value)
+    if (Result.isFailure(parsed)) problems.push(`${name}: ${parsed.failure}`)
+    else values[name] = parsed.success
+  }
+  const config = values as AppConfig
+  if (config.ORCHESTRATOR_DATABASE_URL !== undefined && config.ORCHESTRATOR_CHANNEL_CONFIG === undefined) {
+    problems.push(
+      "ORCHESTRATOR_CHANNEL_CONFIG: it must name the file of channels, development channels are for the embedded database only"
+    )
+  }
+  if (problems.length > 0) return yield* new ConfigurationError({ message: listOf(problems) })
+  return config
+})
+
+/** One message of all problems. */
+export const listOf = (problems: ReadonlyArray<string>): string =>
+  ["the configuration cannot be used:", ...problems.map((problem) => `  ${problem}`)].join("\n")
+
+/** The table, for a terminal. */
+export const help = (): string => {
+  const rows = Object.entries(settings).map(
+    ([name, { meaning, standard, type }]) =>
+      `  ${name} (${type}${standard === "" ? "" : `; default: ${standard}`})\n      ${meaning}`
+  )
+  return [
+    "substra-orchestrator: the single source of truth of a federated-learning network, over gRPC.",
+    "",
+    "Everything comes from the environment:",
+    "",
+    ...rows
+  ].join("\n")
+}

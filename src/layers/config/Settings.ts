@@ -1,0 +1,120 @@
+/** How a setting is read from its text: the forms that deployments write today. Each says why it refuses a text. */
+import * as Duration from "effect/Duration"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import { isIP } from "node:net"
+
+/** What a text means, or why it means nothing. */
+export type Parse<A> = (text: string) => Result.Result<A, string>
+
+/** One variable: how it is read, what it is when unset, and what it is for. */
+export interface Setting<A> {
+  readonly parse: Parse<A>
+  readonly type: string
+  /** As `--help` shows it. */
+  readonly standard: string
+  readonly value: A
+  readonly meaning: string
+}
+
+export const setting = <A>(
+  [type, parse]: readonly [string, Parse<A>],
+  value: A,
+  standard: string,
+  meaning: string
+): Setting<A> => ({ parse, type, standard, value, meaning })
+
+const refuse = (why: string) => Result.fail(why)
+
+const trueWords = ["1", "t", "T", "TRUE", "true", "True"]
+const falseWords = ["0", "f", "F", "FALSE", "false", "False"]
+
+export const bool: readonly [string, Parse<boolean>] = [
+  "bool",
+  (text) =>
+    trueWords.includes(text)
+      ? Result.succeed(true)
+      : falseWords.includes(text)
+        ? Result.succeed(false)
+        : refuse("it must be true or false (also 1, t, T, TRUE, True; 0, f, F, FALSE, False)")
+]
+
+export const integer = (min: number, max: number): readonly [string, Parse<number>] => [
+  "integer",
+  (text) => {
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN
+    return value >= min && value <= max
+      ? Result.succeed(value)
+      : refuse(`it must be a whole number from ${min} to ${max}`)
+  }
+]
+
+export const port = integer(0, 65_535)
+
+const unitMillis: Record<string, number> = {
+  h: 3_600_000,
+  m: 60_000,
+  s: 1000,
+  ms: 1,
+  us: 0.001,
+  "µs": 0.001,
+  ns: 0.000001
+}
+const durationPart = /(\d+(?:\.\d*)?|\.\d+)(h|ms|m|s|us|µs|ns)/g
+const durationText = /^(?:0|(?:(?:\d+(?:\.\d*)?|\.\d+)(?:h|ms|m|s|us|µs|ns))+)$/
+
+/** Durations as Go writes them. */
+export const duration: readonly [string, Parse<Duration.Duration>] = [
+  "duration",
+  (text) => {
+    if (!durationText.test(text)) return refuse("it must be a duration such as 300ms, 1.5s or 1m30s")
+    let millis = 0
+    for (const [, amount, unit] of text.matchAll(durationPart)) millis += Number(amount) * (unitMillis[unit ?? ""] ?? 0)
+    return Result.succeed(Duration.millis(millis))
+  }
+]
+
+export const path: readonly [string, Parse<string | undefined>] = [
+  "path",
+  (text) => (text.includes("\0") ? refuse("it must be a path") : Result.succeed(text))
+]
+
+export const ipAddress: readonly [string, Parse<string | undefined>] = [
+  "IP address",
+  (text) => (isIP(text) === 0 ? refuse("it must be an IP address, such as 127.0.0.1, 0.0.0.0 or ::") : Result.succeed(text))
+]
+
+/** A PostgreSQL URL. It may hold a password: it is shown nowhere, not even in the reason why it is refused. */
+export const databaseUrl: readonly [string, Parse<Redacted.Redacted | undefined>] = [
+  "PostgreSQL URL",
+  (text) => {
+    const url = URL.parse(text)
+    return url !== null && (url.protocol === "postgres:" || url.protocol === "postgresql:")
+      ? Result.succeed(Redacted.make(text))
+      : refuse("it must be a URL of the form postgresql://user:password@host:5432/database?sslmode=verify-full")
+  }
+]
+
+export const logLevels = ["DEBUG", "INFO", "NOTICE", "WARN", "ERROR"] as const
+export type LogLevel = (typeof logLevels)[number]
+
+export const logLevel: readonly [string, Parse<LogLevel>] = [
+  "level",
+  (text) => {
+    const level = logLevels.find((one) => one === text.toUpperCase())
+    return level === undefined ? refuse(`it must be one of ${logLevels.join(", ")}`) : Result.succeed(level)
+  }
+]
+
+/** Off is all that this version can do. */
+export const unsupported = (what: string): readonly [string, Parse<false>] => [
+  "bool",
+  (text) =>
+    falseWords.includes(text) ? Result.succeed(false) : refuse(`${what} is not supported by this version, it must be false or unset`)
+]
+
+/** A path that means something only with what this version does not support. */
+export const unsupportedPath = (what: string): readonly [string, Parse<undefined>] => [
+  "path",
+  () => refuse(`${what} is not supported by this version, it must be unset`)
+]

@@ -1,0 +1,118 @@
+/** The whole server, from its configuration: database, services, gRPC and HTTP, and where they can be reached. */
+import { availableParallelism } from "node:os"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Ref from "effect/Ref"
+import type { SqlError } from "effect/sql/SqlError"
+import type * as Scope from "effect/Scope"
+import packageJson from "../../package.json" with { type: "json" }
+import { type AppConfig, ConfigurationError } from "../layers/config/AppConfig.ts"
+import * as ChannelsFile from "../layers/config/ChannelsFile.ts"
+import * as EmbeddedPostgres from "../layers/EmbeddedPostgres.ts"
+import * as Migrator from "../layers/postgres/Migrator.ts"
+import * as PostgresStore from "../layers/postgres/PostgresStore.ts"
+import * as ServiceLayers from "../layers/Services.ts"
+import { type ChannelMap, Channels } from "../services/Channels.ts"
+import * as GrpcServer from "./GrpcServer.ts"
+import { handlers } from "./handlers/index.ts"
+import * as HttpServer from "./HttpServer.ts"
+
+export const version = packageJson.version
+
+/** What a running server can tell of itself. */
+export interface Running {
+  readonly address: string
+  readonly grpcPort: number
+  readonly httpPort: number
+  /** Where the embedded database's data is; `undefined` with a database of the operator's. */
+  readonly dataDir: string | undefined
+  readonly channels: ChannelMap
+}
+
+interface ChosenDatabase {
+  readonly url: Redacted.Redacted
+  readonly dataDir: string | undefined
+}
+
+const chooseDatabase = (
+  config: AppConfig
+): Effect.Effect<ChosenDatabase, EmbeddedPostgres.EmbeddedPostgresError, Scope.Scope> =>
+  config.ORCHESTRATOR_DATABASE_URL !== undefined
+    ? Effect.succeed({ url: config.ORCHESTRATOR_DATABASE_URL, dataDir: undefined })
+    : Effect.map(
+        EmbeddedPostgres.start(
+          config.ORCHESTRATOR_DATA_DIR === undefined ? {} : { dataDir: config.ORCHESTRATOR_DATA_DIR }
+        ),
+        ({ dataDir, url }) => ({ url, dataDir })
+      )
+
+export type StartError =
+  | ConfigurationError
+  | EmbeddedPostgres.EmbeddedPostgresError
+  | GrpcServer.ListenError
+  | Migrator.DatabaseUnusable
+  | SqlError
+
+/** Starts everything, in order; it all ends, in the opposite order, when the scope closes. */
+export const start = (config: AppConfig): Effect.Effect<Running, StartError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const channels =
+      config.ORCHESTRATOR_CHANNEL_CONFIG === undefined
+        ? ChannelsFile.developmentChannels
+        : yield* ChannelsFile.load(config.ORCHESTRATOR_CHANNEL_CONFIG)
+    const database = yield* chooseDatabase(config)
+    yield* Migrator.migrate(database)
+
+    const address = config.ORCHESTRATOR_LISTEN_ADDRESS ?? (database.dataDir === undefined ? "0.0.0.0" : "127.0.0.1")
+    const draining = yield* Ref.make(false)
+    const services = yield* Layer.build(
+      ServiceLayers.layer({
+        version,
+        retryBudget: config.ORCHESTRATOR_TX_RETRY_BUDGET,
+        maxEventSize: config.ORCHESTRATOR_GRPC_MAX_RESPONSE_SIZE,
+        batchSize: config.ORCHESTRATOR_REPLAY_EVENTS_BATCH_SIZE,
+        ring: { maxEvents: config.ORCHESTRATOR_EVENT_RING_SIZE, maxBytes: config.ORCHESTRATOR_EVENT_RING_BYTES }
+      }).pipe(
+        Layer.provideMerge(
+          PostgresStore.layer({
+            url: database.url,
+            poolSize: config.ORCHESTRATOR_DATABASE_POOL_SIZE ?? availableParallelism() + 8,
+            logStatements: config.LOG_SQL_VERBOSE
+          })
+        ),
+        Layer.provideMerge(Channels.layer(channels))
+      )
+    )
+    const http = yield* Layer.build(
+      HttpServer.layer({
+        address,
+        port: config.ORCHESTRATOR_HTTP_PORT,
+        metrics: config.METRICS_ENABLED,
+        draining
+      }).pipe(Layer.provide(Layer.succeedContext(services)))
+    )
+    const grpc = yield* Effect.provide(
+      Effect.flatMap(handlers, (all) =>
+        GrpcServer.make(all, {
+          address,
+          port: config.ORCHESTRATOR_GRPC_PORT,
+          maxRequestSize: config.ORCHESTRATOR_GRPC_MAX_REQUEST_SIZE,
+          maxResponseSize: config.ORCHESTRATOR_GRPC_MAX_RESPONSE_SIZE,
+          callTimeout: config.ORCHESTRATOR_GRPC_CALL_TIMEOUT,
+          stalledSubscriberTimeout: config.ORCHESTRATOR_STALLED_SUBSCRIBER_TIMEOUT,
+          drainTimeout: config.ORCHESTRATOR_DRAIN_TIMEOUT
+        })
+      ),
+      services
+    )
+    // The last to be added is the first to run: /readyz fails before anything else ends.
+    yield* Effect.addFinalizer(() => Ref.set(draining, true))
+    return {
+      address,
+      grpcPort: grpc.port,
+      httpPort: yield* Effect.provide(HttpServer.boundPort, http),
+      dataDir: database.dataDir,
+      channels
+    }
+  })

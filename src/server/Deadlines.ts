@@ -1,0 +1,26 @@
+/**
+ * A deadline further away than 2^31 ms (some 25 days) overflows in grpc-js, and the call fails at once. Such a deadline
+ * is none in practice: its header is taken off before grpc-js reads it. The list of HTTP/2 servers is a private field
+ * of grpc-js; where it is not found nothing is done.
+ */
+import type { Server } from "@grpc/grpc-js"
+import type { Http2Server, IncomingHttpHeaders } from "node:http2"
+
+const unitMillis: Record<string, number> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 0.001, n: 0.000001 }
+
+const maxMillis = 2 ** 31 - 1
+
+const overflows = (timeout: unknown): boolean => {
+  const match = /^(\d{1,8})\s*([HMSmun])$/.exec(String(timeout))
+  return match !== null && Number(match[1]) * (unitMillis[match[2] as string] as number) > maxMillis
+}
+
+/** To be called once the server is bound, before its first call. */
+export const clampDeadlines = (server: Server): void => {
+  const { http2Servers } = server as unknown as { readonly http2Servers?: ReadonlyMap<Http2Server, unknown> }
+  for (const http2Server of http2Servers?.keys() ?? []) {
+    http2Server.prependListener("stream", (_stream: unknown, headers: IncomingHttpHeaders) => {
+      if (overflows(headers["grpc-timeout"])) delete headers["grpc-timeout"]
+    })
+  }
+}

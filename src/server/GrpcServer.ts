@@ -1,0 +1,123 @@
+/** The gRPC server: the contract's services with the middleware, health and reflection; its start and orderly end. */
+import {
+  type MethodDefinition as GrpcMethod,
+  Server,
+  ServerCredentials,
+  type ServiceDefinition as GrpcService,
+  type UntypedServiceImplementation
+} from "@grpc/grpc-js"
+import type * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { Channels } from "../services/Channels.ts"
+import { EventHub } from "../services/EventHub.ts"
+import type { Transaction } from "../services/Transaction.ts"
+import { CallMetrics } from "./CallMetrics.ts"
+import { clampDeadlines } from "./Deadlines.ts"
+import { Health } from "./Health.ts"
+import * as Middleware from "./Middleware.ts"
+import { addReflection } from "./Reflection.ts"
+import type { Service } from "./Rpc.ts"
+
+export interface GrpcServerOptions extends Middleware.MiddlewareOptions {
+  /** An IP address. */
+  readonly address: string
+  /** 0 takes a free one. */
+  readonly port: number
+  readonly maxRequestSize: number
+  /** How long running calls may take to end when the server does. */
+  readonly drainTimeout: Duration.Duration
+}
+
+/** The address cannot be listened on. The message says which, and what to do. */
+export class ListenError extends Data.TaggedError("ListenError")<{ readonly message: string }> {}
+
+export interface GrpcServer {
+  readonly port: number
+}
+
+/** Serves until the scope closes; then nothing new, streams end at once, running calls end within the drain timeout. */
+export const make = (
+  services: ReadonlyArray<Service>,
+  options: GrpcServerOptions
+): Effect.Effect<GrpcServer, ListenError, Channels | Transaction | EventHub | Scope.Scope> =>
+  Effect.gen(function* () {
+    const context = yield* Effect.context<Channels | Transaction | EventHub>()
+    const hub = yield* EventHub
+    const server = new Server({
+      "grpc.max_receive_message_length": options.maxRequestSize,
+      "grpc.max_send_message_length": -1
+    })
+    const middleware = Middleware.make(options, context)
+    for (const service of services) addService(server, service, middleware, context)
+    const health = new Health(services.map((service) => service.definition.fullName))
+    health.addTo(server)
+    addReflection(server)
+
+    const port = yield* Effect.acquireRelease(bind(server, options), () =>
+      Effect.gen(function* () {
+        health.drain()
+        yield* hub.drain
+        yield* Effect.timeoutOrElse(shutdown(server), {
+          duration: options.drainTimeout,
+          orElse: () => Effect.sync(() => server.forceShutdown())
+        }).pipe(Effect.interruptible)
+      })
+    )
+    return { port }
+  })
+
+const bytes = {
+  serialize: (value: Uint8Array): Buffer => Buffer.from(value.buffer, value.byteOffset, value.byteLength),
+  deserialize: (value: Buffer): Buffer => value
+}
+
+/** Messages stay bytes for grpc-js: the middleware decodes and encodes, so that its errors are the server's own. */
+const addService = (
+  server: Server,
+  { definition, handlers }: Service,
+  middleware: ReturnType<typeof Middleware.make>,
+  context: Context.Context<never>
+): void => {
+  const methods: Record<string, GrpcMethod<Buffer, Uint8Array>> = {}
+  const implementation: UntypedServiceImplementation = {}
+  for (const [key, method] of Object.entries(definition.methods)) {
+    const rpc = handlers[key]
+    if (rpc === undefined) throw new Error(`no handler for ${definition.fullName}/${method.name}`)
+    methods[method.name] = {
+      path: `/${definition.fullName}/${method.name}`,
+      requestStream: false,
+      responseStream: method.responseStream,
+      requestSerialize: bytes.serialize,
+      requestDeserialize: bytes.deserialize,
+      responseSerialize: bytes.serialize,
+      responseDeserialize: bytes.deserialize
+    }
+    const metrics = new CallMetrics(definition.fullName, method.name, method.responseStream, context)
+    implementation[method.name] =
+      rpc.kind === "subscribe" ? middleware.stream(rpc, method, metrics) : middleware.unary(rpc, method, metrics)
+  }
+  server.addService(methods as GrpcService, implementation)
+}
+
+const bind = (server: Server, { address, port }: GrpcServerOptions): Effect.Effect<number, ListenError> =>
+  Effect.callback((resume) => {
+    const host = address.includes(":") ? `[${address}]` : address
+    server.bindAsync(`${host}:${port}`, ServerCredentials.createInsecure(), (error, bound) => {
+      clampDeadlines(server)
+      resume(
+        error === null
+          ? Effect.succeed(bound)
+          : Effect.fail(
+              new ListenError({
+                message: `cannot listen on ${host}:${port} for gRPC: ${error.message}. Is another server running there? Choose another port with ORCHESTRATOR_GRPC_PORT, 0 takes a free one`
+              })
+            )
+      )
+    })
+  })
+
+const shutdown = (server: Server): Effect.Effect<void> =>
+  Effect.callback((resume) => server.tryShutdown(() => resume(Effect.void)))

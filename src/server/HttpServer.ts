@@ -1,0 +1,63 @@
+/** The HTTP port: /healthz (alive), /readyz (able to serve, or why not) and, when enabled, /metrics. */
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as Effect from "effect/Effect"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServer from "effect/http/HttpServer"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
+import * as Ref from "effect/Ref"
+import { createServer } from "node:http"
+import { Database } from "../services/store/Database.ts"
+import { ListenError } from "./GrpcServer.ts"
+
+export interface HttpServerOptions {
+  readonly address: string
+  readonly port: number
+  readonly metrics: boolean
+  /** Set once the server drains. */
+  readonly draining: Ref.Ref<boolean>
+}
+
+const alive = HttpRouter.add("GET", "/healthz", HttpServerResponse.text("ok\n"))
+
+/** Ready when the database answers and the server is not on its way out. */
+const ready = (draining: Ref.Ref<boolean>) =>
+  HttpRouter.add(
+    "GET",
+    "/readyz",
+    Effect.gen(function* () {
+      if (yield* Ref.get(draining)) return unavailable("the server is shutting down")
+      const database = yield* Database
+      return yield* Effect.match(Effect.timeout(database.ping, "2 seconds"), {
+        onSuccess: () => HttpServerResponse.text("ok\n"),
+        onFailure: () => unavailable("the database is out of reach")
+      })
+    })
+  )
+
+const unavailable = (why: string) => HttpServerResponse.text(`${why}\n`, { status: 503 })
+
+/** Serves until its scope closes. */
+export const layer = ({ address, draining, metrics, port }: HttpServerOptions) =>
+  HttpRouter.serve(
+    Layer.mergeAll(alive, ready(draining), metrics ? PrometheusMetrics.layerHttp() : Layer.empty),
+    { disableLogger: true, disableListenLog: true }
+  ).pipe(
+    Layer.provideMerge(NodeHttpServer.layer(createServer, { host: address, port })),
+    Layer.catchCause((cause) =>
+      Layer.effectContext(
+        Effect.fail(
+          new ListenError({
+            message: `cannot listen on ${address}:${port} for HTTP: ${String(cause)}. Choose another port with ORCHESTRATOR_HTTP_PORT, 0 takes a free one`
+          })
+        )
+      )
+    )
+  )
+
+/** The port that the server is on. */
+export const boundPort: Effect.Effect<number, never, HttpServer.HttpServer> = Effect.map(
+  HttpServer.HttpServer,
+  ({ address }) => (address._tag === "UnixPathAddress" ? 0 : address.port)
+)

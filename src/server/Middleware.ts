@@ -1,0 +1,225 @@
+/**
+ * What every call goes through, in this order, unary calls and streams alike: request id, identity, channel, message,
+ * time limit, transaction, size of the answer, errors, metrics. The one place where they are put together.
+ */
+import { BinaryReader } from "@bufbuild/protobuf/wire"
+import {
+  type handleServerStreamingCall,
+  type handleUnaryCall,
+  Metadata,
+  type ServerWritableStream,
+  status
+} from "@grpc/grpc-js"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import {
+  DeadlineExceeded,
+  Internal,
+  isOrchestratorError,
+  type OrchestratorError,
+  ResourceExhausted,
+  Unavailable
+} from "../schema/OrchestratorError.ts"
+import { Channels } from "../services/Channels.ts"
+import type { EncodedEvent } from "../services/EventRing.ts"
+import { RequestContext } from "../services/RequestContext.ts"
+import { Transaction } from "../services/Transaction.ts"
+import * as CallHeaders from "./CallHeaders.ts"
+import { CallMetrics } from "./CallMetrics.ts"
+import type { MethodDefinition, Query, Read, Rpc, Subscribe, Write } from "./Rpc.ts"
+import { type CallStatus, plainStatus, statusOf } from "./Status.ts"
+
+export interface MiddlewareOptions {
+  /** The bound on answers for clients that name none, in bytes. */
+  readonly maxResponseSize: number
+  /** The longest that a unary call may take. */
+  readonly callTimeout: Duration.Duration
+  /** How long a subscriber may take nothing while there is something to take. */
+  readonly stalledSubscriberTimeout: Duration.Duration
+}
+
+type Services = Transaction | Channels
+
+/** A call that cannot be decoded: there is no kind for it. */
+class Undecodable extends Error {}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+/** Makes grpc-js handlers of the handlers of rpcs. */
+export const make = (options: MiddlewareOptions, context: Context.Context<Services>) => {
+  const channels = Context.get(context, Channels)
+  const transaction = Context.get(context, Transaction)
+  const run = Effect.runCallbackWith(context)
+
+  /** Who calls, where: OE0003 for headers that are missing or doubled, OE0102 for those that may not. */
+  const identify = (metadata: Metadata) =>
+    Effect.gen(function* () {
+      const requester = yield* CallHeaders.organization(metadata)
+      const channel = yield* CallHeaders.channel(metadata)
+      yield* channels.authorize(requester, channel)
+      return RequestContext.of({ requester, channel })
+    })
+
+  const decode = (method: MethodDefinition, bytes: Uint8Array) =>
+    Effect.try({
+      // A text that is no UTF-8 is refused, never mended.
+      try: () => method.requestType.decode(new BinaryReader(bytes, (text) => utf8.decode(text)) as never) as never,
+      catch: (cause) => new Undecodable("the request cannot be decoded: it is no message of this rpc", { cause })
+    })
+
+  /** The answer's bytes. In a transaction, it is encoded and measured before the commit. */
+  const answer = (
+    rpc: Exclude<Rpc<never, unknown>, Subscribe<never>>,
+    method: MethodDefinition,
+    request: never,
+    maxBytes: number,
+    metrics: CallMetrics
+  ) => {
+    const encode = (message: unknown) => method.responseType.encode(message as never).finish()
+    switch (rpc.kind) {
+      case "plain":
+        return Effect.map(rpc.run(request), encode)
+      case "read":
+        return counted(transaction.read(Effect.map((rpc as Read<never, unknown>).run(request), encode)), metrics)
+      case "query":
+        return counted(transaction.read((rpc as Query<never>).run(request, maxBytes)), metrics)
+      case "write":
+        return counted(
+          transaction.write(
+            Effect.flatMap((rpc as Write<never, unknown>).run(request), (message) => {
+              const bytes = encode(message)
+              return bytes.length <= maxBytes ? Effect.succeed(bytes) : Effect.fail(answerTooLarge(bytes.length, maxBytes))
+            })
+          ),
+          metrics
+        )
+    }
+  }
+
+  const counted = <A, E, R>(call: Effect.Effect<A, E, R>, metrics: CallMetrics) =>
+    Effect.onExit(call, (exit) => Effect.sync(() => metrics.transaction(Exit.isSuccess(exit) ? "commit" : "rollback")))
+
+  const unary = (
+    rpc: Exclude<Rpc<never, unknown>, Subscribe<never>>,
+    method: MethodDefinition,
+    metrics: CallMetrics
+  ): handleUnaryCall<Buffer, Uint8Array> => (call, callback) => {
+    const begun = metrics.begun()
+    const id = CallHeaders.requestId(call.metadata)
+    call.sendMetadata(requestIdHeader(id))
+    const program = Effect.gen(function* () {
+      const caller = yield* identify(call.metadata)
+      const maxBytes = yield* CallHeaders.maxResponseSize(call.metadata, options.maxResponseSize)
+      const request = yield* decode(method, call.request)
+      return yield* Effect.provideService(answer(rpc, method, request, maxBytes, metrics), RequestContext, caller)
+    }).pipe(
+      Effect.timeoutOrElse({ duration: options.callTimeout, orElse: () => Effect.fail(tookTooLong(options)) }),
+      Effect.annotateLogs({ reqid: id, method: method.name })
+    )
+    const interrupt = run(logged(program), {
+      onExit: (exit) => {
+        if (Exit.isSuccess(exit)) {
+          metrics.answered(1)
+          metrics.ended(status.OK, begun)
+          callback(null, exit.value)
+        } else {
+          const failure = failureStatus(exit.cause)
+          metrics.ended(failure.code, begun)
+          callback(failure)
+        }
+      }
+    })
+    call.on("cancelled", () => interrupt())
+  }
+
+  const stream = (
+    rpc: Subscribe<never>,
+    method: MethodDefinition,
+    metrics: CallMetrics
+  ): handleServerStreamingCall<Buffer, Uint8Array> => (call) => {
+    const begun = metrics.begun()
+    const id = CallHeaders.requestId(call.metadata)
+    const program = Effect.gen(function* () {
+      const caller = yield* identify(call.metadata)
+      const request = yield* decode(method, call.request)
+      const subscription = yield* Effect.provideService(transaction.read(rpc.run(request)), RequestContext, caller)
+      call.sendMetadata(requestIdHeader(id))
+      while (true) {
+        const events = yield* transaction.read(subscription.take)
+        yield* send(call, events, options.stalledSubscriberTimeout)
+        metrics.delivered(events.length)
+      }
+    }).pipe(Effect.scoped, Effect.annotateLogs({ reqid: id, method: method.name }))
+    const interrupt = run(logged(program), {
+      onExit: (exit) => {
+        const failure = failureStatus(Exit.isSuccess(exit) ? Cause.die(new Error("a stream never ends well")) : exit.cause)
+        metrics.ended(failure.code, begun)
+        // Where the headers have not gone out, the status carries them.
+        failure.metadata.set("reqid", id)
+        if (!call.cancelled) call.emit("error", failure)
+      }
+    })
+    call.on("cancelled", () => interrupt())
+  }
+
+  return { unary, stream }
+}
+
+/** Sends events, waiting for the transport: a subscriber that takes nothing holds up itself alone, and not for ever. */
+const send = (
+  call: ServerWritableStream<Buffer, Uint8Array>,
+  events: ReadonlyArray<EncodedEvent>,
+  patience: Duration.Duration
+): Effect.Effect<void, Unavailable> =>
+  Effect.gen(function* () {
+    for (const event of events) {
+      if (call.write(event.bytes)) continue
+      yield* Effect.timeoutOrElse(drained(call), { duration: patience, orElse: () => Effect.fail(stalled(patience)) })
+    }
+  })
+
+const drained = (call: ServerWritableStream<Buffer, Uint8Array>): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    const onDrain = () => resume(Effect.void)
+    call.once("drain", onDrain)
+    return Effect.sync(() => call.off("drain", onDrain))
+  })
+
+const requestIdHeader = (id: string): Metadata => {
+  const metadata = new Metadata()
+  metadata.set("reqid", id)
+  return metadata
+}
+
+const stalled = (patience: Duration.Duration): Unavailable =>
+  new Unavailable({ message: `the subscriber took nothing for ${Duration.format(patience)}, subscribe again from the last id` })
+
+const tookTooLong = (options: MiddlewareOptions): DeadlineExceeded =>
+  new DeadlineExceeded({ message: `the call took longer than ${Duration.format(options.callTimeout)}` })
+
+const answerTooLarge = (size: number, bound: number): ResourceExhausted =>
+  new ResourceExhausted({
+    message: `the answer would have ${size} bytes, more than the ${bound} that this client takes: nothing was changed; send the header max-response-size if it takes more, or make several calls`
+  })
+
+/** What went wrong for no fault of the caller's goes to the log, with its cause. */
+const logged = <A, E, R>(program: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.tapCause(program, (cause) => {
+    const error = Cause.squash(cause)
+    if (Cause.hasInterruptsOnly(cause)) return Effect.void
+    if (!isOrchestratorError(error)) return error instanceof Undecodable ? Effect.void : Effect.logError("defect", cause)
+    if (error._tag === "Internal" || error._tag === "StoredDataInvalid") return Effect.logError(error.message, error.cause)
+    if (error._tag === "Unavailable" && error.cause !== undefined) return Effect.logWarning(error.message, error.cause)
+    return Effect.void
+  })
+
+/** The status of whatever ended a call: an error of its type, a defect, the client's leaving. */
+const failureStatus = (cause: Cause.Cause<unknown>): CallStatus => {
+  if (Cause.hasInterruptsOnly(cause)) return plainStatus(status.CANCELLED, "the call was cancelled")
+  const error = Cause.squash(cause)
+  if (error instanceof Undecodable) return plainStatus(status.INVALID_ARGUMENT, error.message)
+  return statusOf(isOrchestratorError(error) ? (error as OrchestratorError) : new Internal({ cause: error }))
+}

@@ -1,0 +1,101 @@
+/**
+ * The newest events of one channel, ready to be sent, in one piece: positions `first` to `last`. Bounded in number and
+ * bytes; what falls out is in the log. A plain data structure: it reads nothing and waits for nothing.
+ */
+import type { LoggedEvent } from "../schema/Event.ts"
+
+/** An event as it goes to a subscriber: encoded once for all of them. */
+export interface EncodedEvent {
+  readonly position: number
+  readonly bytes: Uint8Array
+}
+
+export interface RingBounds {
+  readonly maxEvents: number
+  readonly maxBytes: number
+}
+
+/** Batches that came before their time wait for those between; more than this many are left to the log. */
+const maxEarly = 256
+
+export class EventRing {
+  /** The position of the last event in the ring, or where the ring starts when it holds none. */
+  last: number
+  /** The highest position that is known to exist. */
+  target: number
+  private events: Array<EncodedEvent> = []
+  private dropped = 0
+  private bytes = 0
+  private readonly early = new Map<number, ReadonlyArray<LoggedEvent>>()
+  private readonly bounds: RingBounds
+  private readonly encode: (event: LoggedEvent) => Uint8Array
+
+  constructor(start: number, bounds: RingBounds, encode: (event: LoggedEvent) => Uint8Array) {
+    this.last = start
+    this.target = start
+    this.bounds = bounds
+    this.encode = encode
+  }
+
+  /** The position of the first event in the ring. */
+  get first(): number {
+    return this.last - (this.events.length - this.dropped) + 1
+  }
+
+  /** Whether events are known to exist that the ring does not have yet. */
+  get isBehind(): boolean {
+    return this.target > this.last
+  }
+
+  /**
+   * Takes events that follow each other. Those that continue the ring go in, with what waited for them; those that come
+   * early wait; those that are there already are passed over. Says whether the ring has grown.
+   */
+  offer(batch: ReadonlyArray<LoggedEvent>): boolean {
+    const [head] = batch
+    const tail = batch[batch.length - 1]
+    if (head === undefined || tail === undefined || tail.position <= this.last) return false
+    this.target = Math.max(this.target, tail.position)
+    if (head.position > this.last + 1) {
+      if (this.early.size < maxEarly) this.early.set(head.position, batch)
+      return false
+    }
+    let next: ReadonlyArray<LoggedEvent> | undefined = batch
+    while (next !== undefined) {
+      for (const event of next) if (event.position === this.last + 1) this.push(event)
+      next = this.early.get(this.last + 1)
+      this.early.delete(this.last + 1)
+    }
+    for (const position of this.early.keys()) if (position <= this.last) this.early.delete(position)
+    this.shrink()
+    return true
+  }
+
+  /** Events after this position, `limit` at most; the position must not be below the ring. */
+  after(position: number, limit: number): ReadonlyArray<EncodedEvent> {
+    const start = this.dropped + (position + 1 - this.first)
+    return this.events.slice(start, start + limit)
+  }
+
+  private push(event: LoggedEvent): void {
+    const bytes = this.encode(event)
+    this.events.push({ position: event.position, bytes })
+    this.bytes += bytes.length
+    this.last = event.position
+  }
+
+  private shrink(): void {
+    while (
+      this.events.length - this.dropped > this.bounds.maxEvents ||
+      (this.bytes > this.bounds.maxBytes && this.events.length - this.dropped > 1)
+    ) {
+      this.bytes -= (this.events[this.dropped] as EncodedEvent).bytes.length
+      this.dropped++
+    }
+    // The front is cut off when half of the array is dropped: each event is moved once on average.
+    if (this.dropped > 1024 && this.dropped * 2 > this.events.length) {
+      this.events = this.events.slice(this.dropped)
+      this.dropped = 0
+    }
+  }
+}
