@@ -14,11 +14,7 @@ const maxAddressLength = 2082
 /** A SHA-256 in hexadecimal: 64 characters, any letter case. */
 export const Checksum = Schema.String.check(
   Schema.makeFilter((text: string) =>
-    text === ""
-      ? "cannot be blank"
-      : /^[0-9a-f]{64}$/i.test(text)
-        ? undefined
-        : "must be 64 hexadecimal characters"
+    text === "" ? "cannot be blank" : /^[0-9a-f]{64}$/i.test(text) ? undefined : "must be 64 hexadecimal characters"
   )
 )
 
@@ -65,8 +61,7 @@ export const AddressableInput = Schema.Struct({ checksum: Checksum, storageAddre
 /** Why a text is no address of an organization: empty, or an absolute URL with scheme and host. */
 export const OrganizationAddress = Schema.String.check(
   Schema.makeFilter((text: string) =>
-    text === "" ||
-    (!blankOrControl.test(text) && /^[a-z][a-z\d+.-]*:\/\/[^/?#]/i.test(text) && URL.canParse(text))
+    text === "" || (!blankOrControl.test(text) && /^[a-z][a-z\d+.-]*:\/\/[^/?#]/i.test(text) && URL.canParse(text))
       ? undefined
       : (nulProblem(text) ?? "must be empty or an absolute URL with scheme and host")
   )

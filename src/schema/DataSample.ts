@@ -28,7 +28,10 @@ export type NewDataSampleMessage = typeof NewDataSample.Encoded
 /** Checks the sample at this place of a batch, and names fields by it: `samples[1].checksum`. */
 export const validateNew = Validation.makeItem("datasample", "samples", NewDataSample)
 
-export const DataSamplesUpdate = Schema.Struct({ keys: Schema.Array(KeyInput), dataManagerKeys: Schema.Array(KeyInput) })
+export const DataSamplesUpdate = Schema.Struct({
+  keys: Schema.Array(KeyInput),
+  dataManagerKeys: Schema.Array(KeyInput)
+})
 export interface DataSamplesUpdate extends Schema.Schema.Type<typeof DataSamplesUpdate> {}
 
 /** An update as a client sends it. */

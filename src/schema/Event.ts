@@ -2,6 +2,9 @@
  * Events: what happened to which asset, with the asset as it was after it (behaviour.md, section 5).
  * A channel's events stand in one order, by their position: 1, 2, 3, … without gaps.
  */
+
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { AssetKind } from "./AssetKind.ts"
 import type { ComputePlan } from "./ComputePlan.ts"
@@ -18,8 +21,6 @@ import { keyOf, type Performance } from "./Performance.ts"
 import type { ProfilingStep } from "./ProfilingStep.ts"
 import { fromProto, type Timestamp, TimestampInput } from "./Timestamp.ts"
 import * as Validation from "./Validation.ts"
-import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 
 export const EventKind = Schema.Literals(["EVENT_ASSET_CREATED", "EVENT_ASSET_UPDATED", "EVENT_ASSET_DISABLED"])
 export type EventKind = typeof EventKind.Type
@@ -75,7 +76,10 @@ export const created = (asset: Asset): NewEvent => ({ eventKind: "EVENT_ASSET_CR
 export const updated = (asset: Asset): NewEvent => ({ eventKind: "EVENT_ASSET_UPDATED", asset, bounded: true })
 
 /** An asset changed its state. */
-export const changed = (asset: Asset, change: { readonly reason?: string; readonly bounded?: boolean } = {}): NewEvent => ({
+export const changed = (
+  asset: Asset,
+  change: { readonly reason?: string; readonly bounded?: boolean } = {}
+): NewEvent => ({
   eventKind: "EVENT_ASSET_UPDATED",
   asset,
   ...(change.reason === undefined ? {} : { reason: change.reason }),

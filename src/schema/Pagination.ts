@@ -59,7 +59,10 @@ export interface Tokens<C> {
 }
 
 /** The tokens of the query of this name; another name, as for another direction, does not take them. */
-export const tokens = <C extends ReadonlyArray<unknown>>(query: string, cursor: Schema.Codec<C, unknown>): Tokens<C> => {
+export const tokens = <C extends ReadonlyArray<unknown>>(
+  query: string,
+  cursor: Schema.Codec<C, unknown>
+): Tokens<C> => {
   const decodeCursor = Schema.decodeUnknownOption(Schema.fromJsonString(cursor as Schema.Codec<C>))
   const encode = (place: C): string => {
     const text = JSON.stringify(place)

@@ -17,9 +17,7 @@ export interface Permissions extends Schema.Schema.Type<typeof Permissions> {}
 /** Permissions that an owner asks for. */
 export const NewPermissions = Schema.Struct({
   public: Schema.Boolean,
-  authorizedIds: Schema.Array(
-    OrganizationId.check(Schema.makeFilter((id: string) => nulProblem(id)))
-  )
+  authorizedIds: Schema.Array(OrganizationId.check(Schema.makeFilter((id: string) => nulProblem(id))))
 })
 export interface NewPermissions extends Schema.Schema.Type<typeof NewPermissions> {}
 

@@ -2,12 +2,12 @@
 import { availableParallelism } from "node:os"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
 import * as Ref from "effect/Ref"
-import type { SqlError } from "effect/sql/SqlError"
 import type * as Scope from "effect/Scope"
+import type { SqlError } from "effect/sql/SqlError"
 import packageJson from "../../package.json" with { type: "json" }
-import { type AppConfig, ConfigurationError } from "../layers/config/AppConfig.ts"
+import type { AppConfig, ConfigurationError } from "../layers/config/AppConfig.ts"
 import * as ChannelsFile from "../layers/config/ChannelsFile.ts"
 import * as EmbeddedPostgres from "../layers/EmbeddedPostgres.ts"
 import * as Migrator from "../layers/postgres/Migrator.ts"
@@ -15,8 +15,8 @@ import * as PostgresStore from "../layers/postgres/PostgresStore.ts"
 import * as ServiceLayers from "../layers/Services.ts"
 import { type ChannelMap, Channels } from "../services/Channels.ts"
 import * as GrpcServer from "./GrpcServer.ts"
-import { handlers } from "./handlers/index.ts"
 import * as HttpServer from "./HttpServer.ts"
+import { handlers } from "./handlers/index.ts"
 
 export const version = packageJson.version
 

@@ -1,12 +1,13 @@
 /** What the headers of a call say (behaviour.md, section 1), in the order in which they are checked. */
+
+import { randomBytes } from "node:crypto"
 import type { Metadata } from "@grpc/grpc-js"
 import * as Effect from "effect/Effect"
-import { randomBytes } from "node:crypto"
 import type { ChannelName, OrganizationId } from "../schema/Key.ts"
 import { BadRequest } from "../schema/OrchestratorError.ts"
 
-/** What a client wants of the size of its answer, at most what a message can have. */
-const maxResponseLimit = 2_147_483_647
+/** The most that a client can want of the size of its answer: 2 GiB, what clients say that take anything. */
+const maxResponseLimit = 2_147_483_648
 
 const printable = /^[\x20-\x7e]{1,200}$/
 

@@ -1,6 +1,6 @@
 /** The usual metrics of a gRPC server, and the outcome of each call's transaction (config.md, metrics). */
 import { status } from "@grpc/grpc-js"
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Metric from "effect/Metric"
 
 const counter = (name: string, description: string) => Metric.counter(name, { description, incremental: true })

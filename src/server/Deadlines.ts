@@ -3,8 +3,9 @@
  * is none in practice: its header is taken off before grpc-js reads it. The list of HTTP/2 servers is a private field
  * of grpc-js; where it is not found nothing is done.
  */
-import type { Server } from "@grpc/grpc-js"
+
 import type { Http2Server, IncomingHttpHeaders } from "node:http2"
+import type { Server } from "@grpc/grpc-js"
 
 const unitMillis: Record<string, number> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 0.001, n: 0.000001 }
 

@@ -1,14 +1,14 @@
 /** The gRPC server: the contract's services with the middleware, health and reflection; its start and orderly end. */
 import {
   type MethodDefinition as GrpcMethod,
+  type ServiceDefinition as GrpcService,
   Server,
   ServerCredentials,
-  type ServiceDefinition as GrpcService,
   type UntypedServiceImplementation
 } from "@grpc/grpc-js"
 import type * as Context from "effect/Context"
 import * as Data from "effect/Data"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Channels } from "../services/Channels.ts"

@@ -1,4 +1,6 @@
 /** The HTTP port: /healthz (alive), /readyz (able to serve, or why not) and, when enabled, /metrics. */
+
+import { createServer } from "node:http"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
@@ -7,7 +9,6 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
 import * as Ref from "effect/Ref"
-import { createServer } from "node:http"
 import { Database } from "../services/store/Database.ts"
 import { ListenError } from "./GrpcServer.ts"
 
@@ -40,10 +41,10 @@ const unavailable = (why: string) => HttpServerResponse.text(`${why}\n`, { statu
 
 /** Serves until its scope closes. */
 export const layer = ({ address, draining, metrics, port }: HttpServerOptions) =>
-  HttpRouter.serve(
-    Layer.mergeAll(alive, ready(draining), metrics ? PrometheusMetrics.layerHttp() : Layer.empty),
-    { disableLogger: true, disableListenLog: true }
-  ).pipe(
+  HttpRouter.serve(Layer.mergeAll(alive, ready(draining), metrics ? PrometheusMetrics.layerHttp() : Layer.empty), {
+    disableLogger: true,
+    disableListenLog: true
+  }).pipe(
     Layer.provideMerge(NodeHttpServer.layer(createServer, { host: address, port })),
     Layer.catchCause((cause) =>
       Layer.effectContext(

@@ -28,7 +28,7 @@ import type { EncodedEvent } from "../services/EventRing.ts"
 import { RequestContext } from "../services/RequestContext.ts"
 import { Transaction } from "../services/Transaction.ts"
 import * as CallHeaders from "./CallHeaders.ts"
-import { CallMetrics } from "./CallMetrics.ts"
+import type { CallMetrics } from "./CallMetrics.ts"
 import type { MethodDefinition, Query, Read, Rpc, Subscribe, Write } from "./Rpc.ts"
 import { type CallStatus, plainStatus, statusOf } from "./Status.ts"
 
@@ -88,12 +88,12 @@ export const make = (options: MiddlewareOptions, context: Context.Context<Servic
         return counted(transaction.read((rpc as Query<never>).run(request, maxBytes)), metrics)
       case "write":
         return counted(
-          transaction.write(
-            Effect.flatMap((rpc as Write<never, unknown>).run(request), (message) => {
-              const bytes = encode(message)
-              return bytes.length <= maxBytes ? Effect.succeed(bytes) : Effect.fail(answerTooLarge(bytes.length, maxBytes))
-            })
-          ),
+          transaction.write((rpc as Write<never, unknown>).run(request), (message) => {
+            const bytes = encode(message)
+            return bytes.length <= maxBytes
+              ? Effect.succeed(bytes)
+              : Effect.fail(answerTooLarge(bytes.length, maxBytes))
+          }),
           metrics
         )
     }
@@ -102,68 +102,74 @@ export const make = (options: MiddlewareOptions, context: Context.Context<Servic
   const counted = <A, E, R>(call: Effect.Effect<A, E, R>, metrics: CallMetrics) =>
     Effect.onExit(call, (exit) => Effect.sync(() => metrics.transaction(Exit.isSuccess(exit) ? "commit" : "rollback")))
 
-  const unary = (
-    rpc: Exclude<Rpc<never, unknown>, Subscribe<never>>,
-    method: MethodDefinition,
-    metrics: CallMetrics
-  ): handleUnaryCall<Buffer, Uint8Array> => (call, callback) => {
-    const begun = metrics.begun()
-    const id = CallHeaders.requestId(call.metadata)
-    call.sendMetadata(requestIdHeader(id))
-    const program = Effect.gen(function* () {
-      const caller = yield* identify(call.metadata)
-      const maxBytes = yield* CallHeaders.maxResponseSize(call.metadata, options.maxResponseSize)
-      const request = yield* decode(method, call.request)
-      return yield* Effect.provideService(answer(rpc, method, request, maxBytes, metrics), RequestContext, caller)
-    }).pipe(
-      Effect.timeoutOrElse({ duration: options.callTimeout, orElse: () => Effect.fail(tookTooLong(options)) }),
-      Effect.annotateLogs({ reqid: id, method: method.name })
-    )
-    const interrupt = run(logged(program), {
-      onExit: (exit) => {
-        if (Exit.isSuccess(exit)) {
-          metrics.answered(1)
-          metrics.ended(status.OK, begun)
-          callback(null, exit.value)
-        } else {
-          const failure = failureStatus(exit.cause)
-          metrics.ended(failure.code, begun)
-          callback(failure)
-        }
-      }
-    })
-    call.on("cancelled", () => interrupt())
-  }
-
-  const stream = (
-    rpc: Subscribe<never>,
-    method: MethodDefinition,
-    metrics: CallMetrics
-  ): handleServerStreamingCall<Buffer, Uint8Array> => (call) => {
-    const begun = metrics.begun()
-    const id = CallHeaders.requestId(call.metadata)
-    const program = Effect.gen(function* () {
-      const caller = yield* identify(call.metadata)
-      const request = yield* decode(method, call.request)
-      const subscription = yield* Effect.provideService(transaction.read(rpc.run(request)), RequestContext, caller)
+  const unary =
+    (
+      rpc: Exclude<Rpc<never, unknown>, Subscribe<never>>,
+      method: MethodDefinition,
+      metrics: CallMetrics
+    ): handleUnaryCall<Buffer, Uint8Array> =>
+    (call, callback) => {
+      const begun = metrics.begun()
+      const id = CallHeaders.requestId(call.metadata)
       call.sendMetadata(requestIdHeader(id))
-      while (true) {
-        const events = yield* transaction.read(subscription.take)
-        yield* send(call, events, options.stalledSubscriberTimeout)
-        metrics.delivered(events.length)
-      }
-    }).pipe(Effect.scoped, Effect.annotateLogs({ reqid: id, method: method.name }))
-    const interrupt = run(logged(program), {
-      onExit: (exit) => {
-        const failure = failureStatus(Exit.isSuccess(exit) ? Cause.die(new Error("a stream never ends well")) : exit.cause)
-        metrics.ended(failure.code, begun)
-        // Where the headers have not gone out, the status carries them.
-        failure.metadata.set("reqid", id)
-        if (!call.cancelled) call.emit("error", failure)
-      }
-    })
-    call.on("cancelled", () => interrupt())
-  }
+      const program = Effect.gen(function* () {
+        const caller = yield* identify(call.metadata)
+        const maxBytes = yield* CallHeaders.maxResponseSize(call.metadata, options.maxResponseSize)
+        const request = yield* decode(method, call.request)
+        return yield* Effect.provideService(answer(rpc, method, request, maxBytes, metrics), RequestContext, caller)
+      }).pipe(
+        Effect.timeoutOrElse({ duration: options.callTimeout, orElse: () => Effect.fail(tookTooLong(options)) }),
+        Effect.annotateLogs({ reqid: id, method: method.name })
+      )
+      const interrupt = run(logged(program), {
+        onExit: (exit) => {
+          if (Exit.isSuccess(exit)) {
+            metrics.answered(1)
+            metrics.ended(status.OK, begun)
+            callback(null, exit.value)
+          } else {
+            const failure = failureStatus(exit.cause)
+            metrics.ended(failure.code, begun)
+            callback(failure)
+          }
+        }
+      })
+      call.on("cancelled", () => interrupt())
+    }
+
+  const stream =
+    (
+      rpc: Subscribe<never>,
+      method: MethodDefinition,
+      metrics: CallMetrics
+    ): handleServerStreamingCall<Buffer, Uint8Array> =>
+    (call) => {
+      const begun = metrics.begun()
+      const id = CallHeaders.requestId(call.metadata)
+      const program = Effect.gen(function* () {
+        const caller = yield* identify(call.metadata)
+        const request = yield* decode(method, call.request)
+        const subscription = yield* Effect.provideService(transaction.read(rpc.run(request)), RequestContext, caller)
+        call.sendMetadata(requestIdHeader(id))
+        while (true) {
+          const events = yield* transaction.read(subscription.take)
+          yield* send(call, events, options.stalledSubscriberTimeout)
+          metrics.delivered(events.length)
+        }
+      }).pipe(Effect.scoped, Effect.annotateLogs({ reqid: id, method: method.name }))
+      const interrupt = run(logged(program), {
+        onExit: (exit) => {
+          const failure = failureStatus(
+            Exit.isSuccess(exit) ? Cause.die(new Error("a stream never ends well")) : exit.cause
+          )
+          metrics.ended(failure.code, begun)
+          // Where the headers have not gone out, the status carries them.
+          failure.metadata.set("reqid", id)
+          if (!call.cancelled) call.emit("error", failure)
+        }
+      })
+      call.on("cancelled", () => interrupt())
+    }
 
   return { unary, stream }
 }
@@ -195,7 +201,9 @@ const requestIdHeader = (id: string): Metadata => {
 }
 
 const stalled = (patience: Duration.Duration): Unavailable =>
-  new Unavailable({ message: `the subscriber took nothing for ${Duration.format(patience)}, subscribe again from the last id` })
+  new Unavailable({
+    message: `the subscriber took nothing for ${Duration.format(patience)}, subscribe again from the last id`
+  })
 
 const tookTooLong = (options: MiddlewareOptions): DeadlineExceeded =>
   new DeadlineExceeded({ message: `the call took longer than ${Duration.format(options.callTimeout)}` })
@@ -210,8 +218,10 @@ const logged = <A, E, R>(program: Effect.Effect<A, E, R>): Effect.Effect<A, E, R
   Effect.tapCause(program, (cause) => {
     const error = Cause.squash(cause)
     if (Cause.hasInterruptsOnly(cause)) return Effect.void
-    if (!isOrchestratorError(error)) return error instanceof Undecodable ? Effect.void : Effect.logError("defect", cause)
-    if (error._tag === "Internal" || error._tag === "StoredDataInvalid") return Effect.logError(error.message, error.cause)
+    if (!isOrchestratorError(error))
+      return error instanceof Undecodable ? Effect.void : Effect.logError("defect", cause)
+    if (error._tag === "Internal" || error._tag === "StoredDataInvalid")
+      return Effect.logError(error.message, error.cause)
     if (error._tag === "Unavailable" && error.cause !== undefined) return Effect.logWarning(error.message, error.cause)
     return Effect.void
   })

@@ -1,8 +1,9 @@
 /** Server reflection, v1 and v1alpha: the contract file by file, and the health service. Needs no headers. */
+
+import { BinaryReader } from "@bufbuild/protobuf/wire"
 import type { Server } from "@grpc/grpc-js"
 import type { PackageDefinition } from "@grpc/proto-loader"
 import { ReflectionService } from "@grpc/reflection"
-import { BinaryReader } from "@bufbuild/protobuf/wire"
 import { service as healthService } from "grpc-health-check"
 import { fileDescriptorSet } from "../layers/wire/generated/descriptors.ts"
 

@@ -10,10 +10,13 @@ import type { LogLevel } from "../layers/config/Settings.ts"
 import { type Running, start, version } from "./App.ts"
 
 /** Effect has no NOTICE: it lies between INFO and WARN, where nothing is logged. */
-const minimumLevel = { DEBUG: "Debug", INFO: "Info", NOTICE: "Warn", WARN: "Warn", ERROR: "Error" } as const satisfies Record<
-  LogLevel,
-  string
->
+const minimumLevel = {
+  DEBUG: "Debug",
+  INFO: "Info",
+  NOTICE: "Warn",
+  WARN: "Warn",
+  ERROR: "Error"
+} as const satisfies Record<LogLevel, string>
 
 const greeting = (running: Running): string =>
   [

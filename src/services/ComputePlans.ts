@@ -107,9 +107,7 @@ export class ComputePlans extends Context.Service<
       })
 
       const save = (plan: ComputePlan, event: Event.NewEvent) =>
-        Effect.flatMap(RequestContext, ({ channel }) =>
-          Effect.andThen(store.update(channel, [plan]), emit(event))
-        )
+        Effect.flatMap(RequestContext, ({ channel }) => Effect.andThen(store.update(channel, [plan]), emit(event)))
 
       const update = Effect.fnUntraced(function* (message: ComputePlanUpdateMessage) {
         const { requester } = yield* RequestContext
@@ -130,7 +128,9 @@ export class ComputePlans extends Context.Service<
           return yield* new PermissionDenied({ message: "only plan owner can act on it" })
         }
         if (action !== "PLAN_ACTION_CANCELED") {
-          return yield* new Unimplemented({ message: "plan action not supported: PLAN_ACTION_CANCELED is the only one" })
+          return yield* new Unimplemented({
+            message: "plan action not supported: PLAN_ACTION_CANCELED is the only one"
+          })
         }
         if (isTerminated(plan)) return yield* new TerminatedComputePlan({ key })
         const cancelled: ComputePlan = { ...plan, cancelationDate: time }

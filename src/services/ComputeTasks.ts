@@ -28,7 +28,14 @@ import {
 import { type AssetCursor, emptyPage, type Page, type PageRequest } from "../schema/Pagination.ts"
 import { follow } from "../schema/StateMachine.ts"
 import * as TaskGraph from "../schema/TaskGraph.ts"
-import { isFinal, type TaskAction, TaskStatus, taskActions, type TaskTransition, taskTransitions } from "../schema/TaskStatus.ts"
+import {
+  isFinal,
+  type TaskAction,
+  TaskStatus,
+  type TaskTransition,
+  taskActions,
+  taskTransitions
+} from "../schema/TaskStatus.ts"
 import { ComputePlans } from "./ComputePlans.ts"
 import { byKey, filterKey, filterText, orNotFound, requiredKey } from "./Lookup.ts"
 import * as Metrics from "./Metrics.ts"
@@ -185,7 +192,11 @@ export class ComputeTasks extends Context.Service<
         const transition = "transitionWaitingExecutorSlot"
         const status = taskTransitions[transition].to
         const reason = `Last parent task ${parent} done`
-        yield* store.setStatus(channel, children.map((child) => child.key), status)
+        yield* store.setStatus(
+          channel,
+          children.map((child) => child.key),
+          status
+        )
         yield* emit(
           ...children.map((child) =>
             Event.changed({ kind: "ASSET_COMPUTE_TASK", asset: { ...child, status } }, { reason })
@@ -297,10 +308,11 @@ export class ComputeTasks extends Context.Service<
         const held = found.models.filter((one) => isOutput(one, key, identifier)).map(({ model }) => model)
         const refusal = whyNotDisabled(task, identifier, functionOutputs.get(identifier)?.kind, held, childStatuses)
         if (refusal !== undefined) return yield* new CannotDisableOutput({ message: refusal })
-        yield* models.disable(channel, held.map((model) => model.key))
-        yield* emit(
-          ...held.map(({ address: _, ...asset }) => Event.disabled({ kind: "ASSET_MODEL", asset }))
+        yield* models.disable(
+          channel,
+          held.map((model) => model.key)
         )
+        yield* emit(...held.map(({ address: _, ...asset }) => Event.disabled({ kind: "ASSET_MODEL", asset })))
       })
 
       return ComputeTasks.of({ register, get, query, applyAction, fail, inputAssets, disableOutput })

@@ -2,10 +2,22 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { type DataManager, type DataManagerUpdateMessage, type NewDataManagerMessage, validateNew, validateUpdate } from "../schema/DataManager.ts"
+import {
+  type DataManager,
+  type DataManagerUpdateMessage,
+  type NewDataManagerMessage,
+  validateNew,
+  validateUpdate
+} from "../schema/DataManager.ts"
 import type { Dataset } from "../schema/Dataset.ts"
 import * as Event from "../schema/Event.ts"
-import { type BadRequest, Conflict, type InvalidAsset, type NotFound, PermissionDenied } from "../schema/OrchestratorError.ts"
+import {
+  type BadRequest,
+  Conflict,
+  type InvalidAsset,
+  type NotFound,
+  PermissionDenied
+} from "../schema/OrchestratorError.ts"
 import type { AssetCursor, Page, PageRequest } from "../schema/Pagination.ts"
 import * as Permission from "../schema/Permission.ts"
 import { grants } from "./Grants.ts"

@@ -16,11 +16,11 @@ import * as Stream from "effect/Stream"
 import type { ChannelName } from "../schema/Key.ts"
 import { type PermissionDenied, Unavailable } from "../schema/OrchestratorError.ts"
 import { type EncodedEvent, EventRing, type RingBounds } from "./EventRing.ts"
+import type { Committed } from "./store/Database.ts"
 import { EventCodec } from "./store/EventCodec.ts"
 import { EventLog } from "./store/EventLog.ts"
 import { EventSignals, type Signal } from "./store/EventSignals.ts"
 import type { ReadError } from "./store/StoreError.ts"
-import type { Committed } from "./store/Database.ts"
 import { CommittedEvents } from "./Transaction.ts"
 
 export interface EventHubOptions {
@@ -177,7 +177,9 @@ class Hub {
           if (feed.end !== undefined) return yield* Effect.fail(feed.end)
           if (cursor < feed.ring.last) {
             const events =
-              cursor + 1 >= feed.ring.first ? feed.ring.after(cursor, maxTake) : yield* this.below(channel, feed, cursor)
+              cursor + 1 >= feed.ring.first
+                ? feed.ring.after(cursor, maxTake)
+                : yield* this.below(channel, feed, cursor)
             const tail = events[events.length - 1]
             if (tail !== undefined) {
               cursor = tail.position
@@ -267,18 +269,20 @@ class Hub {
 
   /** The channel's feed; the first subscriber opens it, others meanwhile wait for that. */
   private join(channel: ChannelName): Effect.Effect<Feed, ReadError> {
-    return this.opening.withPermit(
-      Effect.suspend(() => {
-        const open = this.feeds.get(channel)
-        return open !== undefined && open.end === undefined ? Effect.succeed(open) : this.open(channel)
-      })
-    ).pipe(
-      Effect.tap((feed) =>
-        Effect.sync(() => {
-          feed.subscribers++
+    return this.opening
+      .withPermit(
+        Effect.suspend(() => {
+          const open = this.feeds.get(channel)
+          return open !== undefined && open.end === undefined ? Effect.succeed(open) : this.open(channel)
         })
       )
-    )
+      .pipe(
+        Effect.tap((feed) =>
+          Effect.sync(() => {
+            feed.subscribers++
+          })
+        )
+      )
   }
 
   /** A feed starts at the log's head. */
@@ -337,7 +341,8 @@ class Hub {
     return feed.reading.withPermit(
       Effect.suspend(() => {
         const piece = feed.pieces.find(
-          (events) => (events[0]?.position ?? Number.POSITIVE_INFINITY) <= cursor + 1 && (events.at(-1)?.position ?? 0) > cursor
+          (events) =>
+            (events[0]?.position ?? Number.POSITIVE_INFINITY) <= cursor + 1 && (events.at(-1)?.position ?? 0) > cursor
         )
         if (piece !== undefined) return Effect.succeed(piece.slice(cursor + 1 - (piece[0] as EncodedEvent).position))
         return this.log.read(channel, cursor, feed.ring.last, this.options.batchSize, maxReadBytes).pipe(

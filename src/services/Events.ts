@@ -4,7 +4,14 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { AssetKind } from "../schema/AssetKind.ts"
-import { EventKind, type EventFilter, type LoggedEvent, normalizeAssetKey, parseStartEventId, validateTimes } from "../schema/Event.ts"
+import {
+  type EventFilter,
+  EventKind,
+  type LoggedEvent,
+  normalizeAssetKey,
+  parseStartEventId,
+  validateTimes
+} from "../schema/Event.ts"
 import type { InvalidAsset, NotFound, Unavailable } from "../schema/OrchestratorError.ts"
 import { type EventCursor, emptyPage, type Page, type PageRequest } from "../schema/Pagination.ts"
 import { EventHub, type Subscription } from "./EventHub.ts"

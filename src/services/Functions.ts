@@ -5,12 +5,18 @@ import * as Layer from "effect/Layer"
 import * as Addressable from "../schema/Addressable.ts"
 import type { ComputeTask } from "../schema/ComputeTask.ts"
 import * as Event from "../schema/Event.ts"
-import { type Function, type FunctionUpdateMessage, type NewFunctionMessage, validateNew, validateUpdate } from "../schema/Function.ts"
 import {
-  followingTasks,
+  type Function,
+  type FunctionUpdateMessage,
+  type NewFunctionMessage,
+  validateNew,
+  validateUpdate
+} from "../schema/Function.ts"
+import {
   type FunctionAction,
-  functionActions,
   type FunctionTransition,
+  followingTasks,
+  functionActions,
   functionTransitions
 } from "../schema/FunctionStatus.ts"
 import type { Key } from "../schema/Key.ts"

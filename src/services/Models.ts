@@ -40,9 +40,7 @@ export class Models extends Context.Service<
     ) => Effect.Effect<ReadonlyArray<Model>, RegistrationError | ReadError, RequestContext | UnitOfWork>
     readonly get: (key: string) => Effect.Effect<Model, InvalidAsset | NotFound | ReadError, RequestContext>
     /** The models of a task in the order of their registration, disabled ones included; none of an unknown task. */
-    readonly ofTask: (
-      taskKey: string
-    ) => Effect.Effect<ReadonlyArray<Model>, InvalidAsset | ReadError, RequestContext>
+    readonly ofTask: (taskKey: string) => Effect.Effect<ReadonlyArray<Model>, InvalidAsset | ReadError, RequestContext>
   }
 >()("orchestrator/services/Models") {
   static readonly layer = Layer.effect(

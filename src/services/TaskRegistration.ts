@@ -176,7 +176,9 @@ const assignWorker = Effect.fnUntraced(function* (
 const declaredInput = (fn: Function, identifier: string): Effect.Effect<FunctionInput, InvalidAsset> => {
   const declared = fn.inputs.get(identifier)
   return declared === undefined
-    ? Effect.fail(InvalidAsset.because(`unknown task input: this identifier is not declared by the Function: "${identifier}"`))
+    ? Effect.fail(
+        InvalidAsset.because(`unknown task input: this identifier is not declared by the Function: "${identifier}"`)
+      )
     : Effect.succeed(declared)
 }
 
@@ -239,7 +241,8 @@ const checkModelInput = (
   channel: Channel,
   worker: OrganizationId
 ): Effect.Effect<void, InvalidAsset | NotFound | PermissionDenied> => {
-  if (input.parentTaskOutput !== undefined) return checkParentOutput(input.identifier, input.parentTaskOutput, declared, channel, worker)
+  if (input.parentTaskOutput !== undefined)
+    return checkParentOutput(input.identifier, input.parentTaskOutput, declared, channel, worker)
   const key = input.assetKey as Key
   const model = channel.models.get(key)
   if (model === undefined) return Effect.fail(new NotFound({ asset: "model", key }))
@@ -284,11 +287,7 @@ const checkManagerInput = (
   )
 
 /** Every sample is one of the data manager that the task names. */
-const checkSamples = (
-  asked: NewComputeTask,
-  fn: Function,
-  channel: Channel
-): Effect.Effect<void, InvalidAsset> => {
+const checkSamples = (asked: NewComputeTask, fn: Function, channel: Channel): Effect.Effect<void, InvalidAsset> => {
   const keysOf = (kind: FunctionInput["kind"]) =>
     asked.inputs.flatMap((input) =>
       fn.inputs.get(input.identifier)?.kind === kind && input.assetKey !== undefined ? [input.assetKey] : []

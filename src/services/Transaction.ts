@@ -13,7 +13,13 @@ import * as PubSub from "effect/PubSub"
 import * as Random from "effect/Random"
 import { assetKey, type NewEvent } from "../schema/Event.ts"
 import type { ChannelName } from "../schema/Key.ts"
-import { type Conflict, InvalidAsset, type Internal, type StoredDataInvalid, Unavailable } from "../schema/OrchestratorError.ts"
+import {
+  type Conflict,
+  type Internal,
+  InvalidAsset,
+  type StoredDataInvalid,
+  Unavailable
+} from "../schema/OrchestratorError.ts"
 import * as Metrics from "./Metrics.ts"
 import { RequestContext } from "./RequestContext.ts"
 import { type Committed, Database, type PreparedEvent } from "./store/Database.ts"
@@ -29,9 +35,12 @@ export class CommittedEvents extends Context.Service<CommittedEvents, PubSub.Pub
 }
 
 /** What the open transaction does once it is committed; outside of one, nothing. */
-class CommitHooks extends Context.Reference<(effect: Effect.Effect<void>) => void>("orchestrator/services/CommitHooks", {
-  defaultValue: () => () => {}
-}) {}
+class CommitHooks extends Context.Reference<(effect: Effect.Effect<void>) => void>(
+  "orchestrator/services/CommitHooks",
+  {
+    defaultValue: () => () => {}
+  }
+) {}
 
 /** Runs `effect` once the open transaction is committed, and only then: for what must count once, however often it is run. */
 export const afterCommit = (effect: Effect.Effect<void>): Effect.Effect<void> =>
@@ -57,13 +66,15 @@ export class Transaction extends Context.Service<
     /**
      * Runs a service's effect in one transaction of the caller's channel. Run again from the start when it is lost to a
      * concurrent one, until the retry budget is used up; then it fails with Unavailable. InvalidAsset when an event would be
-     * larger than consumers take.
+     * larger than consumers take. `finish` makes the answer of what the service gave, before the commit: when it fails,
+     * nothing stays.
      */
-    readonly write: <A, E, R>(
-      body: Effect.Effect<A, E, R>
+    readonly write: <A, E, R, B, E2>(
+      body: Effect.Effect<A, E, R>,
+      finish: (value: A) => Effect.Effect<B, E2>
     ) => Effect.Effect<
-      A,
-      Exclude<E, Contended> | InvalidAsset | Conflict | Unavailable | Internal | StoredDataInvalid,
+      B,
+      Exclude<E, Contended> | E2 | InvalidAsset | Conflict | Unavailable | Internal | StoredDataInvalid,
       Exclude<R, UnitOfWork> | RequestContext
     >
     /** Runs a service's reads; what a read loses to concurrent transactions it cannot mend: Unavailable. */
@@ -95,14 +106,14 @@ export class Transaction extends Context.Service<
             return Effect.succeed(prepared)
           })
 
-        const write = <A, E, R>(body: Effect.Effect<A, E, R>) =>
+        const write = <A, E, R, B, E2>(body: Effect.Effect<A, E, R>, finish: (value: A) => Effect.Effect<B, E2>) =>
           Effect.gen(function* () {
             const { channel } = yield* RequestContext
             const started = yield* Clock.currentTimeMillis
             for (let run = 0; ; run++) {
               const hooks: Array<Effect.Effect<void>> = []
               const hooked = Effect.provideService(body, CommitHooks, (hook) => hooks.push(hook))
-              const attempt = yield* Effect.result(database.run(channel, hooked, prepare(channel)))
+              const attempt = yield* Effect.result(database.run(channel, hooked, prepare(channel), finish))
               if (attempt._tag === "Success") {
                 const [answer, committed] = attempt.success
                 if (committed.length > 0) yield* PubSub.publish(committedEvents, committed)

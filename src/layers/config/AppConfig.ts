@@ -114,7 +114,12 @@ export const settings = {
     "4194304",
     "the bound on answers, pages and events, in bytes"
   ),
-  ORCHESTRATOR_GRPC_CALL_TIMEOUT: setting(duration, Duration.seconds(60), "60s", "the longest that a unary call may take"),
+  ORCHESTRATOR_GRPC_CALL_TIMEOUT: setting(
+    duration,
+    Duration.seconds(60),
+    "60s",
+    "the longest that a unary call may take"
+  ),
   ORCHESTRATOR_STALLED_SUBSCRIBER_TIMEOUT: setting(
     duration,
     Duration.seconds(60),

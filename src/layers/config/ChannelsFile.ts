@@ -1,9 +1,10 @@
 /** The file of channels: YAML, channels by name, each with the ids of its organizations. */
+
+import { readFile } from "node:fs/promises"
 import * as Effect from "effect/Effect"
 import * as Yaml from "effect/encoding/Yaml"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { readFile } from "node:fs/promises"
 import type { ChannelMap } from "../../services/Channels.ts"
 import { ConfigurationError, listOf } from "./AppConfig.ts"
 
@@ -27,7 +28,10 @@ const problemsOf = (channels: Readonly<Record<string, ReadonlyArray<string>>>): 
     ...(organizations.length > 0 ? [] : [`channel ${JSON.stringify(name)}: it must have an organization`]),
     ...organizations
       .filter((id) => !usable.test(id))
-      .map((id) => `channel ${JSON.stringify(name)}: organization ${JSON.stringify(id)} must be printable ASCII without commas`)
+      .map(
+        (id) =>
+          `channel ${JSON.stringify(name)}: organization ${JSON.stringify(id)} must be printable ASCII without commas`
+      )
   ])
 
 /** The channels in this text, or everything that is wrong with it. */
@@ -35,7 +39,8 @@ export const parse = (text: string): Result.Result<ChannelMap, ReadonlyArray<str
   const yaml = Result.try(() => Yaml.parse(text))
   if (Result.isFailure(yaml)) return Result.fail([`it is no YAML: ${String(yaml.failure)}`])
   const file = decodeFile(yaml.success)
-  if (Result.isFailure(file)) return Result.fail([`it must hold channels with lists of organizations, such as\n    ${example}`])
+  if (Result.isFailure(file))
+    return Result.fail([`it must hold channels with lists of organizations, such as\n    ${example}`])
   const problems = problemsOf(file.success.channels)
   return problems.length > 0 ? Result.fail(problems) : Result.succeed(new Map(Object.entries(file.success.channels)))
 }
@@ -46,7 +51,8 @@ export const load = (path: string): Effect.Effect<ChannelMap, ConfigurationError
     const problem = (why: string) => `ORCHESTRATOR_CHANNEL_CONFIG: ${path}: ${why}`
     const text = yield* Effect.tryPromise({
       try: () => readFile(path, "utf8"),
-      catch: (cause) => new ConfigurationError({ message: listOf([problem(`it cannot be read: ${(cause as Error).message}`)]) })
+      catch: (cause) =>
+        new ConfigurationError({ message: listOf([problem(`it cannot be read: ${(cause as Error).message}`)]) })
     })
     const parsed = parse(text)
     return Result.isSuccess(parsed)

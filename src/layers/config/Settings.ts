@@ -1,8 +1,9 @@
 /** How a setting is read from its text: the forms that deployments write today. Each says why it refuses a text. */
+
+import { isIP } from "node:net"
 import * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import { isIP } from "node:net"
 
 /** What a text means, or why it means nothing. */
 export type Parse<A> = (text: string) => Result.Result<A, string>
@@ -57,7 +58,7 @@ const unitMillis: Record<string, number> = {
   s: 1000,
   ms: 1,
   us: 0.001,
-  "µs": 0.001,
+  µs: 0.001,
   ns: 0.000001
 }
 const durationPart = /(\d+(?:\.\d*)?|\.\d+)(h|ms|m|s|us|µs|ns)/g
@@ -81,7 +82,8 @@ export const path: readonly [string, Parse<string | undefined>] = [
 
 export const ipAddress: readonly [string, Parse<string | undefined>] = [
   "IP address",
-  (text) => (isIP(text) === 0 ? refuse("it must be an IP address, such as 127.0.0.1, 0.0.0.0 or ::") : Result.succeed(text))
+  (text) =>
+    isIP(text) === 0 ? refuse("it must be an IP address, such as 127.0.0.1, 0.0.0.0 or ::") : Result.succeed(text)
 ]
 
 /** A PostgreSQL URL. It may hold a password: it is shown nowhere, not even in the reason why it is refused. */
@@ -110,7 +112,9 @@ export const logLevel: readonly [string, Parse<LogLevel>] = [
 export const unsupported = (what: string): readonly [string, Parse<false>] => [
   "bool",
   (text) =>
-    falseWords.includes(text) ? Result.succeed(false) : refuse(`${what} is not supported by this version, it must be false or unset`)
+    falseWords.includes(text)
+      ? Result.succeed(false)
+      : refuse(`${what} is not supported by this version, it must be false or unset`)
 ]
 
 /** A path that means something only with what this version does not support. */

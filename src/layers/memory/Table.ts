@@ -12,7 +12,7 @@ import * as Tree from "./Tree.ts"
 /** For each index the groups that an asset is listed in. */
 export type Groups<A, Index extends string> = { readonly [I in Index]: (asset: A) => ReadonlyArray<string> }
 
-/** What is particular to the assets of one kind. Identities, places and groups are texts and values, compared as such. */
+/** What is particular to the assets of one kind. */
 export interface Kind<A, P, Index extends string> {
   readonly name: AssetName
   /** What no two assets share: in the channel, or in all of them. */

@@ -97,10 +97,11 @@ export const layer = Layer.effect(
         const conditions = new Conditions()
           .add((c) => `channel = ${c}`, channel)
           .add((owner) => `owner = ${owner}`, filter.owner)
-          .after(request, (date, key) => `(creation_date, key) > (${date}, ${key}::uuid)`, ([date, key]) => [
-            timestamp(fromMicros(date)),
-            key
-          ])
+          .after(
+            request,
+            (date, key) => `(creation_date, key) > (${date}, ${key}::uuid)`,
+            ([date, key]) => [timestamp(fromMicros(date)), key]
+          )
         const statement = pageStatement({
           ...conditions,
           select: columns,

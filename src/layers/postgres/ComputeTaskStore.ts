@@ -103,10 +103,11 @@ export const layer = Layer.effect(
           .add((fn) => `function_key = ${fn}`, filter.functionKey)
           .add((worker) => `worker = ${worker}`, filter.worker)
           .add((status) => `status = ${status}`, filter.status)
-          .after(request, (date, key) => `(creation_date, key) > (${date}, ${key}::uuid)`, ([date, key]) => [
-            timestamp(fromMicros(date)),
-            key
-          ])
+          .after(
+            request,
+            (date, key) => `(creation_date, key) > (${date}, ${key}::uuid)`,
+            ([date, key]) => [timestamp(fromMicros(date)), key]
+          )
         const statement = pageStatement({
           ...conditions,
           select: columns,
@@ -218,11 +219,7 @@ export const layer = Layer.effect(
   )
 )
 
-const insertTasks = (
-  write: Sql["write"],
-  channel: string,
-  tasks: ReadonlyArray<ComputeTask>
-) => {
+const insertTasks = (write: Sql["write"], channel: string, tasks: ReadonlyArray<ComputeTask>) => {
   const [oldest] = tasks
   if (oldest === undefined) return Effect.void
   const json = tasks.map((task) => ({

@@ -1,10 +1,11 @@
 /** Where the database is and how a connection to it is set up: libpq's URL, TLS files included, and session settings. */
+
+import { readFileSync } from "node:fs"
+import type { ConnectionOptions } from "node:tls"
 import type * as PgConnection from "@effect/sql-pg/PgConnection"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { ConnectionError, SqlError } from "effect/sql/SqlError"
-import { readFileSync } from "node:fs"
-import type { ConnectionOptions } from "node:tls"
 import { registry } from "./Types.ts"
 
 export interface ConnectionConfig {

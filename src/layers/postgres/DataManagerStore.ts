@@ -10,8 +10,7 @@ import { Conditions, pageOf, pageStatement } from "./Page.ts"
 import { first, mapJson, rowDecoder, sql, toMap } from "./Session.ts"
 import { timestamp } from "./Types.ts"
 
-const columns =
-  "key, owner, name, creation_date, description, opener, permissions, logs_permission, metadata, size"
+const columns = "key, owner, name, creation_date, description, opener, permissions, logs_permission, metadata, size"
 
 const decode = rowDecoder(DataManager, (row) => ({
   ...row,
@@ -76,10 +75,11 @@ export const layer = Layer.effect(
       page: (channel, request) => {
         const conditions = new Conditions()
           .add((c) => `channel = ${c}`, channel)
-          .after(request, (date, key) => `(creation_date, key) > (${date}, ${key}::uuid)`, ([date, key]) => [
-            timestamp(fromMicros(date)),
-            key
-          ])
+          .after(
+            request,
+            (date, key) => `(creation_date, key) > (${date}, ${key}::uuid)`,
+            ([date, key]) => [timestamp(fromMicros(date)), key]
+          )
         const statement = pageStatement({
           ...conditions,
           select: columns,

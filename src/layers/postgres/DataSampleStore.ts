@@ -62,10 +62,11 @@ export const layer = Layer.effect(
         const conditions = new Conditions()
           .add((c) => `channel = ${c}`, channel)
           .add((keys) => `key = ANY (${keys}::text[]::uuid[])`, filter.keys)
-          .after(request, (date, key) => `(creation_date, key) > (${date}, ${key}::uuid)`, ([date, key]) => [
-            timestamp(fromMicros(date)),
-            key
-          ])
+          .after(
+            request,
+            (date, key) => `(creation_date, key) > (${date}, ${key}::uuid)`,
+            ([date, key]) => [timestamp(fromMicros(date)), key]
+          )
         const statement = pageStatement({
           ...conditions,
           select: columns,
@@ -79,7 +80,9 @@ export const layer = Layer.effect(
         )
       },
       insert: (channel, samples) => {
-        const links = samples.flatMap((sample) => sample.dataManagerKeys.map((manager) => [manager, sample.key] as const))
+        const links = samples.flatMap((sample) =>
+          sample.dataManagerKeys.map((manager) => [manager, sample.key] as const)
+        )
         const rows = write(
           `INSERT INTO data_samples (channel, key, owner, checksum, creation_date, data_manager_keys, size)
            SELECT $1, key, owner, checksum, $2, managers::uuid[], size
@@ -106,7 +109,9 @@ export const layer = Layer.effect(
               )
       },
       update: (channel, samples) => {
-        const links = samples.flatMap((sample) => sample.dataManagerKeys.map((manager) => [manager, sample.key] as const))
+        const links = samples.flatMap((sample) =>
+          sample.dataManagerKeys.map((manager) => [manager, sample.key] as const)
+        )
         if (links.length === 0) return Effect.void
         return Effect.andThen(
           write(

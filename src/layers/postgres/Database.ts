@@ -78,7 +78,7 @@ export const layer = (options: Options): Layer.Layer<Database | Readers, SqlErro
         )
       }
       const database = Database.of({
-        run: (channel, body, prepare) => run(writerPool, log, channel, body, prepare),
+        run: (channel, body, prepare, finish) => run(writerPool, log, channel, body, prepare, finish),
         ping: Effect.asVoid(query("SELECT 1", []))
       })
       return Context.make(Database, database).pipe(Context.add(Readers, Readers.of({ query })))
@@ -94,13 +94,14 @@ type Log = (text: string) => Effect.Effect<void>
 
 const translateRead = (error: SqlError): ReadError => translate(error) as ReadError
 
-const run = <A, E, R, E2>(
+const run = <A, E, R, E2, B, E3>(
   pool: PgPool.PgPool,
   log: Log,
   channel: ChannelName,
   body: Effect.Effect<A, E, R>,
-  prepare: (events: ReadonlyArray<NewEvent>) => Effect.Effect<ReadonlyArray<PreparedEvent>, E2>
-): Effect.Effect<readonly [A, Committed], E | E2 | WriteError, Exclude<R, UnitOfWork>> =>
+  prepare: (events: ReadonlyArray<NewEvent>) => Effect.Effect<ReadonlyArray<PreparedEvent>, E2>,
+  finish: (value: A) => Effect.Effect<B, E3>
+): Effect.Effect<readonly [B, Committed], E | E2 | E3 | WriteError, Exclude<R, UnitOfWork>> =>
   Effect.scoped(
     Effect.gen(function* () {
       const connection = yield* Effect.mapError(pool.get, translate)
@@ -110,9 +111,11 @@ const run = <A, E, R, E2>(
       )
       return yield* Effect.uninterruptibleMask((restore) =>
         restore(
-          Effect.flatMap(Effect.provide(body, context), (answer) =>
-            Effect.map(prepare(transaction.events), (prepared) => [answer, prepared] as const)
-          )
+          Effect.gen(function* () {
+            const value = yield* Effect.provide(body, context)
+            const prepared = yield* prepare(transaction.events)
+            return [yield* finish(value), prepared] as const
+          })
         ).pipe(
           Effect.flatMap(([answer, prepared]) =>
             Effect.map(transaction.commit(channel, prepared), (committed) => [answer, committed] as const)
@@ -121,7 +124,7 @@ const run = <A, E, R, E2>(
         )
       )
     })
-  ) as Effect.Effect<readonly [A, Committed], E | E2 | WriteError, Exclude<R, UnitOfWork>>
+  ) as Effect.Effect<readonly [B, Committed], E | E2 | E3 | WriteError, Exclude<R, UnitOfWork>>
 
 /** One transaction on an exclusive connection. */
 class Transaction {

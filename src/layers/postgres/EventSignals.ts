@@ -25,7 +25,8 @@ const payloadOf = (signal: Signal): string => {
   return Buffer.byteLength(text) > maxPayload ? "" : text
 }
 
-const signalOf = (payload: string): Signal => (payload === "" ? "all" : Option.getOrElse(decodePayload(payload), () => "all"))
+const signalOf = (payload: string): Signal =>
+  payload === "" ? "all" : Option.getOrElse(decodePayload(payload), () => "all")
 
 /** Tries again for ever: 100 ms after the first loss, 5 s at most. */
 const reconnect = Schedule.min([Schedule.exponential(Duration.millis(100)), Schedule.spaced(Duration.seconds(5))])

@@ -25,13 +25,19 @@ export const layer = Layer.effect(
     FunctionStore.of({
       find: (channel, key) =>
         Effect.map(
-          Effect.flatMap(read(`SELECT ${columns} FROM functions WHERE channel = $1 AND key = $2`, [channel, key]), decode),
+          Effect.flatMap(
+            read(`SELECT ${columns} FROM functions WHERE channel = $1 AND key = $2`, [channel, key]),
+            decode
+          ),
           first
         ),
       lock: (channel, key) =>
         Effect.map(
           Effect.flatMap(
-            locking(`SELECT ${columns} FROM functions WHERE channel = $1 AND key = $2 FOR NO KEY UPDATE`, [channel, key]),
+            locking(`SELECT ${columns} FROM functions WHERE channel = $1 AND key = $2 FOR NO KEY UPDATE`, [
+              channel,
+              key
+            ]),
             decode
           ),
           first
@@ -53,10 +59,11 @@ export const layer = Layer.effect(
               `key IN (SELECT function_key FROM compute_tasks WHERE channel = $1 AND compute_plan_key = ${plan}::uuid)`,
             filter.computePlanKey
           )
-          .after(request, (date, key) => `(creation_date, key) > (${date}, ${key}::uuid)`, ([date, key]) => [
-            timestamp(fromMicros(date)),
-            key
-          ])
+          .after(
+            request,
+            (date, key) => `(creation_date, key) > (${date}, ${key}::uuid)`,
+            ([date, key]) => [timestamp(fromMicros(date)), key]
+          )
         const statement = pageStatement({
           ...conditions,
           select: columns,

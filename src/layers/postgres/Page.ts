@@ -25,7 +25,10 @@ export const pageStatement = (query: PageQuery): readonly [sql: string, params: 
   const n = query.params.length
   const rows = `SELECT ${query.select} FROM ${query.from} WHERE ${query.where.join(" AND ")} ORDER BY ${query.orderBy} LIMIT $${n + 1}`
   if (query.maxBytes === undefined) {
-    return [`SELECT t.*, count(*) OVER () AS available FROM (${rows}) t ORDER BY ${query.orderBy}`, [...query.params, query.limit + 1]]
+    return [
+      `SELECT t.*, count(*) OVER () AS available FROM (${rows}) t ORDER BY ${query.orderBy}`,
+      [...query.params, query.limit + 1]
+    ]
   }
   return [
     `SELECT * FROM (
@@ -38,7 +41,11 @@ export const pageStatement = (query: PageQuery): readonly [sql: string, params: 
 }
 
 /** The page of these rows. */
-export const pageOf = <A>(rows: ReadonlyArray<Row>, assets: ReadonlyArray<A>, request: PageRequest<unknown>): Page<A> => {
+export const pageOf = <A>(
+  rows: ReadonlyArray<Row>,
+  assets: ReadonlyArray<A>,
+  request: PageRequest<unknown>
+): Page<A> => {
   const items = assets.slice(0, request.limit)
   return { items, hasMore: Number(rows[0]?.available ?? 0) > items.length }
 }

@@ -1,11 +1,6 @@
 /** PostgreSQL's errors in the words of the store's ports. The only place that knows SQLSTATEs and constraint names. */
-import { SqlError } from "effect/sql/SqlError"
-import {
-  type AssetName,
-  Conflict,
-  Internal,
-  Unavailable
-} from "../../schema/OrchestratorError.ts"
+import type { SqlError } from "effect/sql/SqlError"
+import { type AssetName, Conflict, Internal, Unavailable } from "../../schema/OrchestratorError.ts"
 import { Contended, type WriteError } from "../../services/store/StoreError.ts"
 
 /** Which asset a unique constraint or index guards. */

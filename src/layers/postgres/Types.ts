@@ -35,4 +35,10 @@ export const int8 = (value: number): PgTypes.Parameter => PgTypes.int8(BigInt(va
 
 /** A list of timestamps, with absent ones, as a statement's parameter. */
 export const timestamps = (times: ReadonlyArray<Timestamp | undefined>): PgTypes.Parameter =>
-  Result.getOrThrow(PgTypes.array(times.map((time) => time ?? null), PgTypes.OID.timestamptz, registry))
+  Result.getOrThrow(
+    PgTypes.array(
+      times.map((time) => time ?? null),
+      PgTypes.OID.timestamptz,
+      registry
+    )
+  )

@@ -2,8 +2,8 @@
 import * as Effect from "effect/Effect"
 import {
   ComputeTask,
-  type ComputeTaskInputAsset as InputAssetMessage,
-  ComputeTaskServiceDefinition
+  ComputeTaskServiceDefinition,
+  type ComputeTaskInputAsset as InputAssetMessage
 } from "../../layers/wire/generated/computetask.ts"
 import * as Messages from "../../layers/wire/Messages.ts"
 import type { ComputeTaskInputAsset } from "../../schema/ComputeTask.ts"

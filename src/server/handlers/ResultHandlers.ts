@@ -32,10 +32,7 @@ export const performanceHandlers = Effect.map(Performances, (performances) =>
 export const failureReportHandlers = Effect.map(FailureReports, (reports) =>
   service(FailureReportServiceDefinition, {
     registerFailureReport: write((request) =>
-      Effect.map(
-        reports.register({ ...request, assetType: request.assetType as never }),
-        Messages.failureReport
-      )
+      Effect.map(reports.register({ ...request, assetType: request.assetType as never }), Messages.failureReport)
     ),
     getFailureReport: read((request) => Effect.map(reports.get(request.assetKey), Messages.failureReport))
   })

@@ -56,9 +56,6 @@ export class ComputePlanStore extends Context.Service<
     ) => Effect.Effect<Page<ComputePlan>, ReadError>
     readonly insert: (channel: ChannelName, plan: ComputePlan) => Effect.Effect<void, never, UnitOfWork>
     /** Stores name and dates of plans that this transaction holds locked. */
-    readonly update: (
-      channel: ChannelName,
-      plans: ReadonlyArray<ComputePlan>
-    ) => Effect.Effect<void, never, UnitOfWork>
+    readonly update: (channel: ChannelName, plans: ReadonlyArray<ComputePlan>) => Effect.Effect<void, never, UnitOfWork>
   }
 >()("orchestrator/services/store/ComputePlanStore") {}

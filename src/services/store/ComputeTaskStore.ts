@@ -97,10 +97,7 @@ export class ComputeTaskStore extends Context.Service<
       keys: ReadonlyArray<Key>
     ) => Effect.Effect<ReadonlyArray<ParentTask>, ReadError, UnitOfWork>
     /** Tasks of one transaction, in the order of registration, with the edges to their parents. */
-    readonly insert: (
-      channel: ChannelName,
-      tasks: ReadonlyArray<ComputeTask>
-    ) => Effect.Effect<void, never, UnitOfWork>
+    readonly insert: (channel: ChannelName, tasks: ReadonlyArray<ComputeTask>) => Effect.Effect<void, never, UnitOfWork>
     /** Stores a status for tasks that this transaction holds locked. */
     readonly setStatus: (
       channel: ChannelName,

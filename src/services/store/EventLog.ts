@@ -37,8 +37,6 @@ export class EventLog extends Context.Service<
       maxBytes: number
     ) => Effect.Effect<ReadonlyArray<LoggedEvent>, ReadError>
     /** The last position of each of these channels; 0 for one without events. */
-    readonly heads: (
-      channels: ReadonlyArray<ChannelName>
-    ) => Effect.Effect<ReadonlyMap<ChannelName, number>, ReadError>
+    readonly heads: (channels: ReadonlyArray<ChannelName>) => Effect.Effect<ReadonlyMap<ChannelName, number>, ReadError>
   }
 >()("orchestrator/services/store/EventLog") {}
