@@ -5,7 +5,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
-import type { NewEvent } from "../../src/schema/Event.ts"
 import type { ChannelName } from "../../src/schema/Key.ts"
 import { ComputePlanStore } from "../../src/services/store/ComputePlanStore.ts"
 import { Database } from "../../src/services/store/Database.ts"
@@ -130,25 +129,33 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
       Effect.gen(function* () {
         const database = yield* Database
         const channel = build.channel()
-        const error = yield* Effect.flip(database.run(channel, work(channel), () => Effect.fail("too large" as const)))
+        const error = yield* Effect.flip(
+          database.run(channel, work(channel), () => Effect.fail("too large" as const), Effect.succeed)
+        )
         expect(error).toBe("too large")
         yield* expectNothing(channel)
       })
     )
 
-    it.effect("leave nothing when they are interrupted while the events are made ready", () =>
+    it.effect("leave nothing when they are interrupted while the events or the answer are made", () =>
       Effect.gen(function* () {
         const database = yield* Database
-        const channel = build.channel()
-        const preparing = yield* Deferred.make<void>()
-        const fiber = yield* Effect.forkChild(
-          database.run(channel, work(channel), () =>
-            Effect.andThen(Deferred.succeed(preparing, undefined), Effect.never)
+        for (const part of ["events", "answer"]) {
+          const channel = build.channel()
+          const making = yield* Deferred.make<void>()
+          const stop = Effect.andThen(Deferred.succeed(making, undefined), Effect.never)
+          const fiber = yield* Effect.forkChild(
+            database.run(
+              channel,
+              work(channel),
+              (events) => (part === "events" ? stop : prepare(events)),
+              () => stop
+            )
           )
-        )
-        yield* Deferred.await(preparing)
-        yield* Fiber.interrupt(fiber)
-        yield* expectNothing(channel)
+          yield* Deferred.await(making)
+          yield* Fiber.interrupt(fiber)
+          yield* expectNothing(channel)
+        }
       })
     )
 
@@ -215,24 +222,32 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
       })
     )
 
-    it.effect("make their events ready once the body is through, all together, in the order of their making", () =>
+    it.effect("make their events ready once the body is through, all together and in order, then the answer", () =>
       Effect.gen(function* () {
         const database = yield* Database
         const channel = build.channel()
         const made = Array.from({ length: 4 }, () => build.event())
-        const calls: Array<ReadonlyArray<NewEvent>> = []
+        const calls: Array<unknown> = []
         const body = Effect.gen(function* () {
           yield* emit(...made.slice(0, 2))
           const unit = yield* UnitOfWork
           yield* unit.emit(new Set(made.slice(2)))
-          return "answer"
+          return "value"
         })
-        const [answer, committed] = yield* database.run(channel, body, (events) => {
-          calls.push([...events])
-          return prepare(events)
-        })
+        const [answer, committed] = yield* database.run(
+          channel,
+          body,
+          (events) => {
+            calls.push([...events])
+            return prepare(events)
+          },
+          (value) => {
+            calls.push(value)
+            return Effect.succeed("answer")
+          }
+        )
         expect(answer).toBe("answer")
-        expect(calls).toEqual([made])
+        expect(calls).toEqual([made, "value"])
         expect(committed.map((event) => event.position)).toEqual([1, 2, 3, 4])
       })
     )

@@ -54,7 +54,7 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
         const [prepared] = yield* prepare([build.event()])
         if (prepared === undefined) return
         const ready = Effect.succeed([{ ...prepared, message }])
-        const [, committed] = yield* database.run(channel, emit(prepared.event), () => ready)
+        const [, committed] = yield* database.run(channel, emit(prepared.event), () => ready, Effect.succeed)
         const expected = { channel, position: 1, id: prepared.id, message: Array.from(message) }
         expect(committed.map(plain)).toMatchObject([expected])
         expect((yield* log.read(channel, 0, 1, 1, plenty)).map(plain)).toMatchObject([expected])

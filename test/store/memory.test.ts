@@ -171,7 +171,9 @@ describe("memory's transactions", () => {
       const same = events.map((event) => ({ ...event, id: "93b4ae6b-7d0e-4d5e-8e4c-7c9dbf5a1c0d" }))
       const database = yield* Database
       const body = plans.insert(channel, build.computePlan())
-      expect(yield* defectOf(database.run(channel, body, () => Effect.succeed(same)))).toContain("is in use")
+      expect(yield* defectOf(database.run(channel, body, () => Effect.succeed(same), Effect.succeed))).toContain(
+        "is in use"
+      )
       expect(yield* all((request) => plans.page(channel, {}, request))).toEqual([])
     }))
 })

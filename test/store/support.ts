@@ -59,7 +59,7 @@ export const prepare = (events: ReadonlyArray<NewEvent>): Effect.Effect<Readonly
 
 /** Runs a transaction: gives its answer and its events. */
 export const run = <A, E, R>(channel: ChannelName, body: Effect.Effect<A, E, R>) =>
-  Effect.flatMap(Database, (database) => database.run(channel, body, prepare))
+  Effect.flatMap(Database, (database) => database.run(channel, body, prepare, Effect.succeed))
 
 /** Runs a transaction for its answer. */
 export const commit = <A, E, R>(channel: ChannelName, body: Effect.Effect<A, E, R>) =>

@@ -7,6 +7,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import type { NewEvent } from "../../schema/Event.ts"
 import type { ChannelName } from "../../schema/Key.ts"
 import { Conflict } from "../../schema/OrchestratorError.ts"
 import { fromMicros, type Timestamp } from "../../schema/Timestamp.ts"
@@ -63,11 +64,12 @@ const refuseNested = (memory: Memory["Service"]): Effect.Effect<void> =>
   )
 
 const make = (memory: Memory["Service"]): Database["Service"] => {
-  const run = <A, E, R, E2>(
+  const run = <A, E, R, E2, B, E3>(
     channel: ChannelName,
     body: Effect.Effect<A, E, R>,
-    prepare: (events: Transaction["Service"]["events"]) => Effect.Effect<ReadonlyArray<PreparedEvent>, E2>
-  ): Effect.Effect<readonly [A, Committed], E | E2 | Conflict, Exclude<R, UnitOfWork>> =>
+    prepare: (events: ReadonlyArray<NewEvent>) => Effect.Effect<ReadonlyArray<PreparedEvent>, E2>,
+    finish: (value: A) => Effect.Effect<B, E3>
+  ): Effect.Effect<readonly [B, Committed], E | E2 | E3 | Conflict, Exclude<R, UnitOfWork>> =>
     Effect.suspend(() => {
       const transaction = begin(memory)
       const now = stoppedClock()
@@ -78,8 +80,9 @@ const make = (memory: Memory["Service"]): Database["Service"] => {
         transaction.isOpen = false
       })
       return Effect.gen(function* () {
-        const answer = yield* Effect.ensuring(Effect.provideContext(body, context), end)
+        const value = yield* Effect.ensuring(Effect.provideContext(body, context), end)
         const prepared = yield* prepare(transaction.events)
+        const answer = yield* finish(value)
         const committed = yield* commit(transaction, channel, prepared, yield* now)
         return [answer, committed] as const
       })
