@@ -6,6 +6,7 @@ import { randomBytes } from "node:crypto"
 import * as PgConnection from "@effect/sql-pg/PgConnection"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import { migrate } from "../../src/layers/postgres/Migrator.ts"
 
 /** What the setup hands to the tests; plain text, since it crosses processes. */
 export interface TestServer {
@@ -45,8 +46,8 @@ const inDatabase = (url: string, name: string): string => {
   return changed.href
 }
 
-/** Whatever every test database starts with: here the product's migrations run, as the role `orchestrator`. */
-const prepareTemplate = async (_url: string): Promise<void> => {}
+/** What every test database starts with: the newest schema. */
+const prepareTemplate = (url: string): Promise<unknown> => Effect.runPromise(migrate({ url: Redacted.make(url) }))
 
 /** Called once a run, before any test. Closing the template to connections keeps every copy possible. */
 export const createTemplate = async ({ adminUrl, url }: TestServer): Promise<void> => {

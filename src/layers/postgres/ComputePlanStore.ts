@@ -7,7 +7,7 @@ import { fromMicros } from "../../schema/Timestamp.ts"
 import { ComputePlanStore } from "../../services/store/ComputePlanStore.ts"
 import { Conditions, pageOf, pageStatement } from "./Page.ts"
 import { first, mapJson, rowDecoder, sql, toMap } from "./Session.ts"
-import { timestamp, timestamps } from "./Types.ts"
+import { optionalTimestamp, timestamp, timestamps } from "./Types.ts"
 
 const columns = "key, owner, name, tag, creation_date, cancelation_date, failure_date, metadata, size"
 
@@ -117,8 +117,9 @@ export const layer = Layer.effect(
       insert: (channel, plan) => {
         const metadata = mapJson(plan.metadata)
         return write(
-          `INSERT INTO compute_plans (channel, key, owner, name, tag, creation_date, metadata, size)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+          `INSERT INTO compute_plans (channel, key, owner, name, tag, creation_date, cancelation_date, failure_date,
+                                      metadata, size)
+           VALUES ($1, $2, $3, $4, $5, $6, $7::timestamptz, $8::timestamptz, $9, $10)`,
           [
             channel,
             plan.key,
@@ -126,6 +127,8 @@ export const layer = Layer.effect(
             plan.name,
             plan.tag,
             timestamp(plan.creationDate),
+            optionalTimestamp(plan.cancelationDate),
+            optionalTimestamp(plan.failureDate),
             metadata,
             150 + plan.name.length + plan.tag.length + metadata.length
           ]

@@ -151,7 +151,7 @@ class Transaction {
       const statement = Effect.map(this.execute(text, params), (result) => result.rows)
       if (this.begun) return Effect.mapError(statement, translateInTransaction)
       this.begun = true
-      const begin = this.execute("BEGIN ISOLATION LEVEL READ COMMITTED", [])
+      const begin = this.execute(beginning.sql, beginning.params)
       return Effect.mapError(
         Effect.map(Effect.all([begin, statement], { concurrency: "unbounded" }), ([, rows]) => rows),
         translateInTransaction
@@ -181,7 +181,9 @@ class Transaction {
     if (!this.begun && this.deferred.length === 0 && prepared.length === 0) return Effect.succeed([])
     return Effect.gen({ self: this }, function* () {
       const events = prepared.length === 0 ? [] : [append(channel, yield* this.now, prepared)]
-      const exits = yield* this.pipeline([...this.deferred, ...events])
+      const begin = this.begun ? [] : [beginning]
+      this.begun = true
+      const exits = yield* this.pipeline([...begin, ...this.deferred, ...events])
       const commit = exits[exits.length - 1]
       this.ended = commit !== undefined && Exit.isSuccess(commit)
       const failure = firstFailure(exits)
@@ -215,6 +217,8 @@ class Transaction {
     )
   }
 }
+
+const beginning: Statement = { sql: "BEGIN ISOLATION LEVEL READ COMMITTED", params: [] }
 
 const append = (channel: ChannelName, time: Timestamp, prepared: ReadonlyArray<PreparedEvent>): Statement => ({
   sql: appendEvents,

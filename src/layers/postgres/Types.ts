@@ -33,6 +33,10 @@ export const float4 = (value: number): PgTypes.Parameter => PgTypes.float4(value
 /** A number as a 64-bit integer parameter. */
 export const int8 = (value: number): PgTypes.Parameter => PgTypes.int8(BigInt(value))
 
+/** A timestamp that may be absent. */
+export const optionalTimestamp = (time: Timestamp | undefined): PgTypes.Parameter | null =>
+  time === undefined ? null : timestamp(time)
+
 /** A list of timestamps, with absent ones, as a statement's parameter. */
 export const timestamps = (times: ReadonlyArray<Timestamp | undefined>): PgTypes.Parameter =>
   Result.getOrThrow(
