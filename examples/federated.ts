@@ -1,0 +1,175 @@
+/**
+ * Federated learning through an orchestrator, as the organizations' backends do it: `npm start` in one terminal, then
+ * `npm run example` in another. Every organization keeps its data; only models travel. `--help` lists the options.
+ */
+import { parseArgs } from "node:util"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import { status } from "@grpc/grpc-js"
+import * as Cause from "effect/Cause"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+import { ComputePlanAction } from "../src/layers/wire/generated/computeplan.ts"
+import type * as Client from "./federated/Client.ts"
+import * as Display from "./federated/Display.ts"
+import * as Organization from "./federated/Organization.ts"
+import * as Plan from "./federated/Plan.ts"
+import * as Progress from "./federated/Progress.ts"
+import * as Registration from "./federated/Registration.ts"
+import { Scheduling } from "./federated/Scheduling.ts"
+import { Storage, type StorageError } from "./federated/Storage.ts"
+
+class Failure extends Data.TaggedError("Failure")<{ readonly message: string }> {}
+
+const usage = `Usage: npm run example -- [options]
+  --organizations <number>   how many organizations learn together (2): MyOrg1MSP, MyOrg2MSP, …
+  --rounds <number>          how often they train and share what they learned (3)
+  --address <host:port>      the orchestrator's gRPC port (127.0.0.1:9000)
+  --channel <name>           the channel in which all is registered (mychannel)
+  --seed <number>            the same seed gives the same data, and the same accuracies (1)`
+
+interface Settings {
+  readonly organizations: ReadonlyArray<string>
+  readonly rounds: number
+  readonly address: string
+  readonly channel: string
+  readonly seed: number
+}
+
+const options = {
+  organizations: { type: "string", default: "2" },
+  rounds: { type: "string", default: "3" },
+  address: { type: "string", default: "127.0.0.1:9000" },
+  channel: { type: "string", default: "mychannel" },
+  seed: { type: "string", default: "1" },
+  help: { type: "boolean", default: false }
+} as const
+
+const readSettings = (): Settings => {
+  const { values } = parseArgs({ options })
+  const positive = (name: "organizations" | "rounds" | "seed") => {
+    if (/^[1-9]\d{0,5}$/.test(values[name])) return Number(values[name])
+    throw new Error(`--${name} must be a whole number above 0, not "${values[name]}"`)
+  }
+  const organizations = Array.from({ length: positive("organizations") }, (_, index) => `MyOrg${index + 1}MSP`)
+  const { address, channel } = values
+  return { organizations, rounds: positive("rounds"), address, channel, seed: positive("seed") }
+}
+
+const explain = (settings: Settings, error: Client.CallError | StorageError | Failure): string => {
+  if (error._tag !== "CallError") return error.message
+  const { address, channel, organizations } = settings
+  switch (error.code) {
+    case status.UNAVAILABLE:
+      return `No orchestrator can be reached at ${address} (${error.message}).
+Start one with "npm start", or say with --address where it is.`
+    case status.PERMISSION_DENIED:
+      return `The orchestrator refuses an organization: ${error.details}
+Its channel file must know all of them. Write this to a file, and start it again with the file's path in ORCHESTRATOR_CHANNEL_CONFIG:
+
+channels:
+  ${channel}: [${organizations.join(", ")}]`
+    default:
+      return error.message
+  }
+}
+
+/** What a worker wrote into the log of its failure report, if it made one: not for tasks that failed with another. */
+const reasonOf = Effect.fnUntraced(
+  function* (client: Client.Client, assetKey: string) {
+    const { download } = yield* Storage
+    const { logsAddress } = yield* client.failureReports.getFailureReport({ assetKey })
+    return logsAddress === undefined ? "an internal error" : yield* download(logsAddress)
+  },
+  Effect.catchIf(
+    (error) => error._tag === "CallError" && error.code === status.NOT_FOUND,
+    () => Effect.succeed(undefined)
+  )
+)
+
+/** Ends when the plan is done. The plan's owner follows the events for that, as the organizations' workers do. */
+const watch = Effect.fnUntraced(function* (
+  { client }: Organization.Organization,
+  since: string,
+  progress: Progress.Progress,
+  display: Display.Display
+) {
+  const silence = Stream.fail(new Failure({ message: "Nothing has happened to the plan for 60 seconds." }))
+  yield* client.follow(since).pipe(
+    Stream.map(progress.see),
+    Stream.filter((change) => change !== undefined),
+    Stream.timeoutOrElse({ duration: "60 seconds", orElse: () => silence }),
+    Stream.tap((change) => Effect.sync(() => display.show(change))),
+    Stream.takeUntil(() => progress.isDone() || progress.problem() !== undefined),
+    Stream.runDrain
+  )
+  const problem = progress.problem()
+  if (problem === undefined) return
+  const reasons = yield* Effect.forEach(progress.failed, ([key, what]) =>
+    Effect.map(reasonOf(client, key), (reason) => (reason === undefined ? [] : [`${what} failed: ${reason}`]))
+  )
+  return yield* new Failure({ message: [`The example has no result: ${problem}.`, ...reasons.flat()].join("\n") })
+})
+
+const program = Effect.fnUntraced(function* (settings: Settings) {
+  const { organizations: ids, rounds, seed } = settings
+  const started = performance.now()
+  const organizations = yield* Effect.forEach(ids, (id) => Organization.join(settings, id))
+  const owner = organizations[0]
+  if (owner === undefined) return
+  const version = yield* owner.client.info.queryVersion({})
+  const at = `${settings.address} (version ${version.orchestrator}, channel ${settings.channel})`
+  console.log(`${ids.length} organizations learn together in ${rounds} rounds, with the orchestrator at ${at}.\n`)
+
+  // All that belongs to this run comes after this event, however much is in the channel already.
+  const since = yield* owner.client.newestEvent
+  const datasets = yield* Effect.forEach(organizations, (organization, number) =>
+    Organization.shareData(organization, { others: ids, number, seed })
+  )
+  const plan = Plan.make(datasets, rounds)
+  const progress = Progress.make(plan)
+
+  const workers = Effect.forEach(organizations, (organization) => Organization.work(organization, plan, since), {
+    concurrency: "unbounded",
+    discard: true
+  })
+  const registration = Registration.register(owner, plan)
+  const watching = watch(owner, since, progress, Display.make(progress, started))
+  const action = ComputePlanAction.PLAN_ACTION_CANCELED
+  const cancel = owner.client.plans
+    .applyPlanAction({ key: plan.key, action })
+    .pipe(
+      Effect.andThen(Effect.sync(() => console.log("\nStopped: the plan is canceled."))),
+      Effect.timeout("2 seconds"),
+      Effect.ignore
+    )
+  yield* Effect.all([registration, watching], { concurrency: "unbounded", discard: true }).pipe(
+    Effect.raceFirst(workers),
+    Effect.onInterrupt(() => cancel)
+  )
+  Display.summary(progress, yield* Scheduling, started)
+})
+
+const fail = (message: string) => {
+  process.exitCode = 1
+  console.error(`\n${message}`)
+}
+
+const main = (settings: Settings) =>
+  NodeRuntime.runMain(
+    program(settings).pipe(
+      Effect.scoped,
+      Effect.provide(Layer.merge(Storage.layer, Scheduling.layer).pipe(Layer.provide(NodeFileSystem.layer))),
+      Effect.catch((error) => Effect.sync(() => fail(explain(settings, error)))),
+      Effect.catchDefect((defect) => Effect.sync(() => fail(Cause.pretty(Cause.die(defect)))))
+    )
+  )
+
+try {
+  if (parseArgs({ options }).values.help) console.log(usage)
+  else main(readSettings())
+} catch (error) {
+  fail(`${error instanceof Error ? error.message : error}\n\n${usage}`)
+}
