@@ -5,10 +5,8 @@ import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import * as Ref from "effect/Ref"
 import type * as Scope from "effect/Scope"
-import type { SqlError } from "effect/sql/SqlError"
 import packageJson from "../../package.json" with { type: "json" }
-import type { AppConfig, ConfigurationError } from "../layers/config/AppConfig.ts"
-import * as ChannelsFile from "../layers/config/ChannelsFile.ts"
+import type { AppConfig } from "../layers/config/AppConfig.ts"
 import * as EmbeddedPostgres from "../layers/EmbeddedPostgres.ts"
 import * as Migrator from "../layers/postgres/Migrator.ts"
 import * as PostgresStore from "../layers/postgres/PostgresStore.ts"
@@ -47,20 +45,11 @@ const chooseDatabase = (
         ({ dataDir, url }) => ({ url, dataDir })
       )
 
-export type StartError =
-  | ConfigurationError
-  | EmbeddedPostgres.EmbeddedPostgresError
-  | GrpcServer.ListenError
-  | Migrator.DatabaseUnusable
-  | SqlError
+export type StartError = EmbeddedPostgres.EmbeddedPostgresError | GrpcServer.ListenError | Migrator.DatabaseUnusable
 
 /** Starts everything, in order; it all ends, in the opposite order, when the scope closes. */
 export const start = (config: AppConfig): Effect.Effect<Running, StartError, Scope.Scope> =>
   Effect.gen(function* () {
-    const channels =
-      config.ORCHESTRATOR_CHANNEL_CONFIG === undefined
-        ? ChannelsFile.developmentChannels
-        : yield* ChannelsFile.load(config.ORCHESTRATOR_CHANNEL_CONFIG)
     const database = yield* chooseDatabase(config)
     yield* Migrator.migrate(database)
 
@@ -81,7 +70,7 @@ export const start = (config: AppConfig): Effect.Effect<Running, StartError, Sco
             logStatements: config.LOG_SQL_VERBOSE
           })
         ),
-        Layer.provideMerge(Channels.layer(channels))
+        Layer.provideMerge(Channels.layer(config.channels))
       )
     )
     const http = yield* Layer.build(
@@ -113,6 +102,6 @@ export const start = (config: AppConfig): Effect.Effect<Running, StartError, Sco
       grpcPort: grpc.port,
       httpPort: yield* Effect.provide(HttpServer.boundPort, http),
       dataDir: database.dataDir,
-      channels
+      channels: config.channels
     }
   })

@@ -9,6 +9,8 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
+import type { ChannelMap } from "../../services/Channels.ts"
+import * as ChannelsFile from "./ChannelsFile.ts"
 import {
   bool,
   databaseUrl,
@@ -154,8 +156,10 @@ export const settings = {
 
 type Settings = typeof settings
 
-/** The value of every variable. */
-export type AppConfig = { readonly [Name in keyof Settings]: Settings[Name] extends Setting<infer A> ? A : never }
+/** The value of every variable, and what the file of channels holds. */
+export type AppConfig = { readonly [Name in keyof Settings]: Settings[Name] extends Setting<infer A> ? A : never } & {
+  readonly channels: ChannelMap
+}
 
 /** Reads all variables. An empty one is unset. */
 export const load: Effect.Effect<AppConfig, ConfigurationError> = Effect.gen(function* () {
@@ -168,18 +172,25 @@ export const load: Effect.Effect<AppConfig, ConfigurationError> = Effect.gen(fun
     else values[name] = parsed.success
   }
   const config = values as AppConfig
-  if (config.ORCHESTRATOR_DATABASE_URL !== undefined && config.ORCHESTRATOR_CHANNEL_CONFIG === undefined) {
-    problems.push(
-      "ORCHESTRATOR_CHANNEL_CONFIG: it must name the file of channels, development channels are for the embedded database only"
-    )
+  const channels = yield* readChannels(config)
+  if (Result.isFailure(channels)) {
+    problems.push(...channels.failure.map((problem) => `ORCHESTRATOR_CHANNEL_CONFIG: ${problem}`))
   }
-  if (problems.length > 0) return yield* new ConfigurationError({ message: listOf(problems) })
-  return config
+  if (Result.isSuccess(channels) && problems.length === 0) return { ...config, channels: channels.success }
+  return yield* new ConfigurationError({
+    message: ["the configuration cannot be used:", ...problems.map((problem) => `  ${problem}`)].join("\n")
+  })
 })
 
-/** One message of all problems. */
-export const listOf = (problems: ReadonlyArray<string>): string =>
-  ["the configuration cannot be used:", ...problems.map((problem) => `  ${problem}`)].join("\n")
+/** The file of channels; without one, a server with a database of its own has the development channels. */
+const readChannels = (config: AppConfig): Effect.Effect<Result.Result<ChannelMap, ReadonlyArray<string>>> => {
+  if (config.ORCHESTRATOR_CHANNEL_CONFIG !== undefined) return ChannelsFile.read(config.ORCHESTRATOR_CHANNEL_CONFIG)
+  return Effect.succeed(
+    config.ORCHESTRATOR_DATABASE_URL === undefined
+      ? Result.succeed(ChannelsFile.developmentChannels)
+      : Result.fail(["it must name the file of channels, development channels are for the embedded database only"])
+  )
+}
 
 /** The table, for a terminal. */
 export const help = (): string => {

@@ -6,7 +6,6 @@ import * as Yaml from "effect/encoding/Yaml"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { ChannelMap } from "../../services/Channels.ts"
-import { ConfigurationError, listOf } from "./AppConfig.ts"
 
 /** What a development server knows when nobody says otherwise. */
 export const developmentChannels: ChannelMap = new Map([
@@ -17,7 +16,7 @@ export const developmentChannels: ChannelMap = new Map([
 const File = Schema.Struct({ channels: Schema.Record(Schema.String, Schema.Array(Schema.String)) })
 const decodeFile = Schema.decodeUnknownResult(File)
 
-const example = "channels:\n    mychannel: [MyOrg1MSP, MyOrg2MSP]"
+const example = "channels: { mychannel: [MyOrg1MSP, MyOrg2MSP] }"
 
 /** A header's value: printable, and without the comma that would make it two. */
 const usable = /^[\x21-\x2b\x2d-\x7e]+(?: [\x21-\x2b\x2d-\x7e]+)*$/
@@ -37,25 +36,21 @@ const problemsOf = (channels: Readonly<Record<string, ReadonlyArray<string>>>): 
 /** The channels in this text, or everything that is wrong with it. */
 export const parse = (text: string): Result.Result<ChannelMap, ReadonlyArray<string>> => {
   const yaml = Result.try(() => Yaml.parse(text))
-  if (Result.isFailure(yaml)) return Result.fail([`it is no YAML: ${String(yaml.failure)}`])
+  if (Result.isFailure(yaml)) return Result.fail([`it is no YAML: ${(yaml.failure as Error).message}`])
   const file = decodeFile(yaml.success)
   if (Result.isFailure(file))
-    return Result.fail([`it must hold channels with lists of organizations, such as\n    ${example}`])
+    return Result.fail([`it must hold channels with lists of organizations, such as ${example}`])
   const problems = problemsOf(file.success.channels)
   return problems.length > 0 ? Result.fail(problems) : Result.succeed(new Map(Object.entries(file.success.channels)))
 }
 
-/** The channels in this file. */
-export const load = (path: string): Effect.Effect<ChannelMap, ConfigurationError> =>
-  Effect.gen(function* () {
-    const problem = (why: string) => `ORCHESTRATOR_CHANNEL_CONFIG: ${path}: ${why}`
-    const text = yield* Effect.tryPromise({
-      try: () => readFile(path, "utf8"),
-      catch: (cause) =>
-        new ConfigurationError({ message: listOf([problem(`it cannot be read: ${(cause as Error).message}`)]) })
-    })
-    const parsed = parse(text)
-    return Result.isSuccess(parsed)
-      ? parsed.success
-      : yield* new ConfigurationError({ message: listOf(parsed.failure.map(problem)) })
-  })
+/** The channels in this file, or everything that is wrong with it. */
+export const read = (path: string): Effect.Effect<Result.Result<ChannelMap, ReadonlyArray<string>>> =>
+  Effect.tryPromise({
+    try: () => readFile(path, "utf8"),
+    catch: (cause) => [`it cannot be read: ${(cause as Error).message}`]
+  }).pipe(
+    Effect.result,
+    Effect.map((text) => Result.flatMap(text, parse)),
+    Effect.map(Result.mapError((problems) => problems.map((problem) => `${path}: ${problem}`)))
+  )

@@ -7,7 +7,7 @@ import * as PgConnection from "@effect/sql-pg/PgConnection"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type { SqlError } from "effect/sql/SqlError"
+import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import { type ConnectionConfig, connectionConfig } from "./Connection.ts"
 import { migrations } from "./migrations/index.ts"
 
@@ -41,6 +41,21 @@ CREATE TABLE IF NOT EXISTS orchestrator.migrations (
 export const migrate = (
   config: ConnectionConfig,
   steps: ReadonlyArray<Migration> = migrations
+): Effect.Effect<ReadonlyArray<string>, DatabaseUnusable> =>
+  Effect.catchIf(run(config, steps), isSqlError, (error) => Effect.fail(unusable(error)))
+
+/** What PostgreSQL itself says of why it cannot be used; URLs and passwords are not in it. */
+export const unusable = (error: SqlError): DatabaseUnusable => {
+  const { cause } = error.reason
+  const detail = cause instanceof Error && cause.message !== "" ? cause.message : error.message
+  return new DatabaseUnusable({
+    message: `the database cannot be used: ${detail}. Look at ORCHESTRATOR_DATABASE_URL, and whether the database runs and lets this role in`
+  })
+}
+
+const run = (
+  config: ConnectionConfig,
+  steps: ReadonlyArray<Migration>
 ): Effect.Effect<ReadonlyArray<string>, SqlError | DatabaseUnusable> =>
   Effect.scoped(
     Effect.gen(function* () {

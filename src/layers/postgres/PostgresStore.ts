@@ -1,4 +1,5 @@
 /** The whole store on PostgreSQL: every port but the codec of events, which belongs to the contract (layers/wire). */
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as ComputePlanStore from "./ComputePlanStore.ts"
 import * as ComputeTaskStore from "./ComputeTaskStore.ts"
@@ -9,6 +10,7 @@ import * as EventLog from "./EventLog.ts"
 import * as EventSignals from "./EventSignals.ts"
 import * as FailureReportStore from "./FailureReportStore.ts"
 import * as FunctionStore from "./FunctionStore.ts"
+import { unusable } from "./Migrator.ts"
 import * as ModelStore from "./ModelStore.ts"
 import * as OrganizationStore from "./OrganizationStore.ts"
 import * as PerformanceStore from "./PerformanceStore.ts"
@@ -29,4 +31,7 @@ export const layer = (options: Database.Options) =>
     ProfilingStore.layer,
     EventLog.layer,
     EventSignals.layer(options)
-  ).pipe(Layer.provideMerge(Database.layer(options)))
+  ).pipe(
+    Layer.provideMerge(Database.layer(options)),
+    Layer.catch((error) => Layer.effectContext(Effect.fail(unusable(error))))
+  )
