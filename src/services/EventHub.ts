@@ -68,8 +68,9 @@ export class EventHub extends Context.Service<
     )
 }
 
-/** Events that one `take` hands out. */
+/** Events that one `take` hands out, and about how many bytes of them: what a slow subscriber can hold on to. */
 const maxTake = 256
+const maxTakeBytes = 256 * 1024
 /** Bytes that one read of the log brings. */
 const maxReadBytes = 1024 * 1024
 /** Pieces of the log kept for subscribers below the ring, so that those who replay together read together. */
@@ -78,6 +79,8 @@ const maxPieces = 4
 const signalInterval = Duration.millis(5)
 /** The time between two looks at the log: what no signal told is found then. */
 const pollInterval = Duration.seconds(1)
+/** A look that takes longer has failed. */
+const pollTimeout = Duration.seconds(5)
 /** How long a gap is left to fill itself from commits that were overtaken, before it is read. */
 const gapPatience = Duration.millis(1)
 /** Looks at the log that may fail in a row before the database counts as lost. */
@@ -178,7 +181,7 @@ class Hub {
           if (cursor < feed.ring.last) {
             const events =
               cursor + 1 >= feed.ring.first
-                ? feed.ring.after(cursor, maxTake)
+                ? feed.ring.after(cursor, maxTake, maxTakeBytes)
                 : yield* this.below(channel, feed, cursor)
             const tail = events[events.length - 1]
             if (tail !== undefined) {
@@ -247,7 +250,7 @@ class Hub {
     return Effect.forever(
       Effect.gen({ self: this }, function* () {
         yield* Effect.sleep(pollInterval)
-        const looked = yield* Effect.result(this.lookAtHeads)
+        const looked = yield* Effect.result(Effect.timeout(this.lookAtHeads, pollTimeout))
         failed = looked._tag === "Success" ? 0 : failed + 1
         if (failed >= maxFailedPolls) for (const feed of this.feeds.values()) feed.finish(databaseLost)
       })
@@ -269,23 +272,17 @@ class Hub {
 
   /** The channel's feed; the first subscriber opens it, others meanwhile wait for that. */
   private join(channel: ChannelName): Effect.Effect<Feed, ReadError> {
-    return this.opening
-      .withPermit(
-        Effect.suspend(() => {
-          const open = this.feeds.get(channel)
-          return open !== undefined && open.end === undefined ? Effect.succeed(open) : this.open(channel)
-        })
-      )
-      .pipe(
-        Effect.tap((feed) =>
-          Effect.sync(() => {
-            feed.subscribers++
-          })
-        )
-      )
+    return this.opening.withPermit(
+      Effect.suspend(() => {
+        const open = this.feeds.get(channel)
+        if (open === undefined || open.end !== undefined) return this.open(channel)
+        open.subscribers++
+        return Effect.succeed(open)
+      })
+    )
   }
 
-  /** A feed starts at the log's head. */
+  /** A feed with its first subscriber. It starts at the log's head. */
   private open(channel: ChannelName): Effect.Effect<Feed, ReadError> {
     return Effect.gen({ self: this }, function* () {
       const head = Effect.map(this.log.heads([channel]), (heads) => heads.get(channel) ?? 0)
@@ -293,10 +290,11 @@ class Hub {
         this.codec.complete(event.message, event.timestamp)
       )
       const feed = new Feed(ring)
+      feed.subscribers = 1
       this.feeds.set(channel, feed)
       yield* Effect.forkIn(this.readOn(channel, feed), this.scope)
       // What was committed before the feed was there to hear of it is found by a second look.
-      this.grewTo(channel, yield* head)
+      this.grewTo(channel, yield* Effect.tapError(head, () => this.leave(channel, feed)))
       return feed
     })
   }

@@ -23,7 +23,8 @@ export class EventRing {
   last: number
   /** The highest position that is known to exist. */
   target: number
-  private events: Array<EncodedEvent> = []
+  /** The first `dropped` places are empty. */
+  private events: Array<EncodedEvent | undefined> = []
   private dropped = 0
   private bytes = 0
   private readonly early = new Map<number, ReadonlyArray<LoggedEvent>>()
@@ -71,10 +72,19 @@ export class EventRing {
     return true
   }
 
-  /** Events after this position, `limit` at most; the position must not be below the ring. */
-  after(position: number, limit: number): ReadonlyArray<EncodedEvent> {
+  /**
+   * Events after this position, `limit` at most and no more than fill `maxBytes`, but one at least where there is one.
+   * The position must not be below the ring.
+   */
+  after(position: number, limit: number, maxBytes: number): ReadonlyArray<EncodedEvent> {
     const start = this.dropped + (position + 1 - this.first)
-    return this.events.slice(start, start + limit)
+    let end = start
+    let size = 0
+    while (end < this.events.length && end - start < limit && size < maxBytes) {
+      size += (this.events[end] as EncodedEvent).bytes.length
+      end++
+    }
+    return this.events.slice(start, end) as ReadonlyArray<EncodedEvent>
   }
 
   private push(event: LoggedEvent): void {
@@ -90,9 +100,10 @@ export class EventRing {
       (this.bytes > this.bounds.maxBytes && this.events.length - this.dropped > 1)
     ) {
       this.bytes -= (this.events[this.dropped] as EncodedEvent).bytes.length
+      this.events[this.dropped] = undefined
       this.dropped++
     }
-    // The front is cut off when half of the array is dropped: each event is moved once on average.
+    // The front is cut off when half of the array is empty: each event is moved once on average.
     if (this.dropped > 1024 && this.dropped * 2 > this.events.length) {
       this.events = this.events.slice(this.dropped)
       this.dropped = 0
