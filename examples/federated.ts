@@ -96,7 +96,9 @@ const watch = Effect.fnUntraced(function* (
   progress: Progress.Progress,
   display: Display.Display
 ) {
-  const silence = Stream.fail(new Failure({ message: "Nothing has happened to the plan for 60 seconds." }))
+  const silence = Stream.fail(
+    new Failure({ message: "Nothing has happened to the plan for 60 seconds. Is the orchestrator running?" })
+  )
   yield* client.follow(since).pipe(
     Stream.map(progress.see),
     Stream.filter((change) => change !== undefined),

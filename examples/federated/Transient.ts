@@ -31,7 +31,8 @@ export const tracker = (worker: string) => {
     const hasEnded = (key: string) => finalStatuses.has(tasks.get(key)?.status ?? ComputeTaskStatus.STATUS_UNKNOWN)
     return [...parents]
       .flatMap((parent) => tasks.get(parent) ?? [])
-      .filter((parent) => parent.worker === worker && [...(children.get(parent.key) ?? [])].every(hasEnded))
+      .filter(({ status, worker: by }) => by === worker && status === ComputeTaskStatus.STATUS_DONE)
+      .filter((parent) => [...(children.get(parent.key) ?? [])].every(hasEnded))
       .flatMap((parent) =>
         [...parent.outputs]
           .filter(([, { transient }]) => transient)

@@ -65,14 +65,16 @@ describe("the example against a server of its own", () => {
   let server: Running
   let address = ""
 
-  beforeAll(async () => {
+  const start = async (port: string) => {
     server = run(packageJson.scripts.start, [], {
       ORCHESTRATOR_DATA_DIR: dataDir,
-      ORCHESTRATOR_GRPC_PORT: "0",
+      ORCHESTRATOR_GRPC_PORT: port,
       ORCHESTRATOR_HTTP_PORT: "0"
     })
     address = (await server.prints(/gRPC +(127\.0\.0\.1:\d+)/))[1] ?? ""
-  })
+  }
+
+  beforeAll(() => start("0"))
 
   afterAll(async () => {
     server.process.kill("SIGTERM")
@@ -104,6 +106,15 @@ describe("the example against a server of its own", () => {
     running.process.kill("SIGINT")
     expect(await running.exited).toBe(130)
     expect(running.output()).toContain("the plan is canceled")
+  })
+
+  it("goes on where it was when the server is killed and started again", async () => {
+    const running = example("--rounds", "20")
+    await running.prints(/round 3 test +accuracy/)
+    server.process.kill("SIGKILL")
+    await server.exited
+    await start(address.split(":")[1] ?? "")
+    expect([await running.exited, running.output()]).toEqual([0, expect.stringContaining("100 tasks done")])
   })
 
   it("ends in order: the server exits with 0", async () => {
