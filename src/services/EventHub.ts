@@ -177,7 +177,8 @@ class Hub {
       const take: Subscription["take"] = Effect.gen({ self: this }, function* () {
         while (true) {
           const version = feed.version
-          if (feed.end !== undefined) return yield* Effect.fail(feed.end)
+          const end = feed.end ?? this.end
+          if (end !== undefined) return yield* Effect.fail(end)
           if (cursor < feed.ring.last) {
             const events =
               cursor + 1 >= feed.ring.first
