@@ -46,14 +46,21 @@ export const aManager = (
 export const samplesOf = async (
   owner: Client,
   managers: ReadonlyArray<Build.Keyed>,
-  count = 1
+  count: number
 ): Promise<Array<DataSample>> => {
   const samples = Array.from({ length: count }, () => Build.newDataSample(managers))
   return (await owner.registerDataSamples({ samples })).dataSamples
 }
 
-export const register = async (owner: Client, ...tasks: Array<NewComputeTask>): Promise<Array<ComputeTask>> =>
-  (await owner.registerTasks({ tasks })).tasks
+export const aSample = async (owner: Client, ...managers: ReadonlyArray<Build.Keyed>): Promise<DataSample> =>
+  (await samplesOf(owner, managers, 1))[0] as DataSample
+
+/** As many tasks as were asked for, in the order of the answer. */
+export const register = async <Tasks extends Array<NewComputeTask>>(
+  owner: Client,
+  ...tasks: Tasks
+): Promise<{ -readonly [Index in keyof Tasks]: ComputeTask }> =>
+  (await owner.registerTasks({ tasks })).tasks as { -readonly [Index in keyof Tasks]: ComputeTask }
 
 export interface TaskOptions extends Build.TaskFields {
   /** A READY one that gives one model, if left out. */
@@ -64,7 +71,7 @@ export interface TaskOptions extends Build.TaskFields {
 export const aTask = async (owner: Client, { fn, plan, ...fields }: TaskOptions = {}): Promise<ComputeTask> => {
   const of = fn ?? (await aFunction(owner))
   const [task] = await register(owner, Build.newTask(of, plan ?? (await aPlan(owner)), { worker: owner.id, ...fields }))
-  return task as ComputeTask
+  return task
 }
 
 export type Action = "EXECUTING" | "DONE" | "FAILED" | "CANCELED"

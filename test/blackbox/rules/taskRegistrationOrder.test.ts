@@ -31,7 +31,7 @@ describe("RegisterTasks looks", () => {
     const [taken] = await Drive.register(one, task())
     const bad = { ...task(), key: "no-key", inputs: [{ identifier: "", ref: undefined }] }
     await invalid(
-      register({ ...task(), key: taken?.key ?? "" }, bad, { ...task(), functionKey: "" }),
+      register({ ...task(), key: taken.key }, bad, { ...task(), functionKey: "" }),
       "tasks[1].key",
       "tasks[1].inputs[0].identifier",
       "tasks[1].inputs[0].ref",
@@ -40,7 +40,7 @@ describe("RegisterTasks looks", () => {
   })
 
   it("then whether a key is taken, and names the first such task", async () => {
-    const [first, second] = (await Drive.register(one, task(), task())) as unknown as [Keyed, Keyed]
+    const [first, second] = await Drive.register(one, task(), task())
     const orphan = { ...childOf(Build.newKey()), key: first.key }
     await refused(register(task(), orphan, { ...task(), key: second.key }), "OE0006", exists(first))
   })
