@@ -63,7 +63,7 @@ export const make = (
         yield* Effect.timeoutOrElse(shutdown(server), {
           duration: options.drainTimeout,
           orElse: () => Effect.sync(() => server.forceShutdown())
-        }).pipe(Effect.interruptible)
+        })
       })
     )
     return { port }

@@ -128,7 +128,7 @@ export const make = (options: MiddlewareOptions, context: Context.Context<Servic
             metrics.ended(status.OK, begun)
             callback(null, exit.value)
           } else {
-            const failure = failureStatus(exit.cause)
+            const failure = failureStatus(exit.cause, call.cancelled)
             metrics.ended(failure.code, begun)
             callback(failure)
           }
@@ -159,9 +159,8 @@ export const make = (options: MiddlewareOptions, context: Context.Context<Servic
       }).pipe(Effect.scoped, Effect.annotateLogs({ reqid: id, method: method.name }))
       const interrupt = run(logged(program), {
         onExit: (exit) => {
-          const failure = failureStatus(
-            Exit.isSuccess(exit) ? Cause.die(new Error("a stream never ends well")) : exit.cause
-          )
+          const cause = Exit.isSuccess(exit) ? Cause.die(new Error("a stream never ends well")) : exit.cause
+          const failure = failureStatus(cause, call.cancelled)
           metrics.ended(failure.code, begun)
           // Where the headers have not gone out, the status carries them.
           failure.metadata.set("reqid", id)
@@ -189,6 +188,8 @@ const send = (
 
 const drained = (call: ServerWritableStream<Buffer, Uint8Array>): Effect.Effect<void> =>
   Effect.callback((resume) => {
+    // It may have drained between the write and now.
+    if (!call.writableNeedDrain) return resume(Effect.void)
     const onDrain = () => resume(Effect.void)
     call.once("drain", onDrain)
     return Effect.sync(() => call.off("drain", onDrain))
@@ -226,9 +227,13 @@ const logged = <A, E, R>(program: Effect.Effect<A, E, R>): Effect.Effect<A, E, R
     return Effect.void
   })
 
-/** The status of whatever ended a call: an error of its type, a defect, the client's leaving. */
-const failureStatus = (cause: Cause.Cause<unknown>): CallStatus => {
-  if (Cause.hasInterruptsOnly(cause)) return plainStatus(status.CANCELLED, "the call was cancelled")
+/** The status of whatever ended a call: an error of its type, a defect, the client's leaving, or the server's own. */
+const failureStatus = (cause: Cause.Cause<unknown>, cancelled: boolean): CallStatus => {
+  if (Cause.hasInterruptsOnly(cause)) {
+    return cancelled
+      ? plainStatus(status.CANCELLED, "the call was cancelled")
+      : plainStatus(status.UNAVAILABLE, "the server is shutting down, call again")
+  }
   const error = Cause.squash(cause)
   if (error instanceof Undecodable) return plainStatus(status.INVALID_ARGUMENT, error.message)
   return statusOf(isOrchestratorError(error) ? (error as OrchestratorError) : new Internal({ cause: error }))

@@ -108,14 +108,17 @@ describe("the example against a server of its own", () => {
     expect(running.output()).toContain("the plan is canceled")
   })
 
-  it("goes on where it was when the server is killed and started again", async () => {
-    const running = example("--rounds", "20")
-    await running.prints(/round 3 test +accuracy/)
-    server.process.kill("SIGKILL")
-    await server.exited
-    await start(address.split(":")[1] ?? "")
-    expect([await running.exited, running.output()]).toEqual([0, expect.stringContaining("100 tasks done")])
-  })
+  it.each(["SIGKILL", "SIGTERM"] as const)(
+    "goes on where it was when %s ends the server, which starts again",
+    async (signal) => {
+      const running = example("--rounds", "20")
+      await running.prints(/round 3 test +accuracy/)
+      server.process.kill(signal)
+      await server.exited
+      await start(address.split(":")[1] ?? "")
+      expect([await running.exited, running.output()]).toEqual([0, expect.stringContaining("100 tasks done")])
+    }
+  )
 
   it("ends in order: the server exits with 0", async () => {
     server.process.kill("SIGTERM")
