@@ -29,7 +29,12 @@ describe("RegisterModels", async () => {
   const other = await executing(two)
   const faults = [
     ["it is of another task", { computeTaskKey: other.key }, "OE0003", "All models should be part of the same task"],
-    ["it is not valid", { address: undefined }, "OE0101", /^OE0101: model is not valid: models\[1\]\.address: [^;]+\.$/],
+    [
+      "it is not valid",
+      { address: undefined },
+      "OE0101",
+      /^OE0101: model is not valid: models\[1\]\.address: [^;]+\.$/
+    ],
     [
       "the task has no such output",
       { computeTaskOutputIdentifier: "none" },
