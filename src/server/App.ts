@@ -1,20 +1,27 @@
 /** The whole server, from its configuration: database, services, gRPC and HTTP, and where they can be reached. */
 import { availableParallelism } from "node:os"
+import { ServerCredentials } from "@grpc/grpc-js"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import * as Ref from "effect/Ref"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as SubscriptionRef from "effect/SubscriptionRef"
 import packageJson from "../../package.json" with { type: "json" }
-import type { AppConfig } from "../layers/config/AppConfig.ts"
+import { type AppConfig, channelsFile, tlsFiles } from "../layers/config/AppConfig.ts"
+import { reloading } from "../layers/config/Reload.ts"
 import * as EmbeddedPostgres from "../layers/EmbeddedPostgres.ts"
 import * as Migrator from "../layers/postgres/Migrator.ts"
 import * as PostgresStore from "../layers/postgres/PostgresStore.ts"
 import * as ServiceLayers from "../layers/Services.ts"
+import * as CertificateIdentity from "../layers/tls/CertificateIdentity.ts"
 import { type ChannelMap, Channels } from "../services/Channels.ts"
+import { ClientIdentity } from "../services/ClientIdentity.ts"
 import * as GrpcServer from "./GrpcServer.ts"
 import * as HttpServer from "./HttpServer.ts"
 import { handlers } from "./handlers/index.ts"
+import { TlsCredentials } from "./TlsCredentials.ts"
 
 export const version = packageJson.version
 
@@ -47,6 +54,53 @@ const chooseDatabase = (
 
 export type StartError = EmbeddedPostgres.EmbeddedPostgresError | GrpcServer.ListenError | Migrator.DatabaseUnusable
 
+/** The channels; those of a file change with it. */
+const reloadingChannels = (config: AppConfig) => {
+  const { ORCHESTRATOR_CHANNEL_CONFIG: file, channels } = config
+  return file === undefined
+    ? SubscriptionRef.make(channels)
+    : reloading({
+        what: "channels",
+        initial: channels,
+        read: channelsFile(file),
+        fingerprint: (content) => JSON.stringify([...content]),
+        interval: config.ORCHESTRATOR_RELOAD_INTERVAL
+      })
+}
+
+interface Security {
+  readonly credentials: ServerCredentials
+  readonly identity: Layer.Layer<ClientIdentity>
+}
+
+/** How connections are secured and clients are known; certificates change with their files. */
+const security = (config: AppConfig): Effect.Effect<Security, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { channels, tls } = config
+    if (tls === undefined) {
+      return { credentials: ServerCredentials.createInsecure(), identity: ClientIdentity.layerTrusting }
+    }
+    const files = yield* reloading({
+      what: "certificates",
+      initial: tls.files,
+      read: tlsFiles(tls.paths),
+      fingerprint: (content) => content.fingerprint,
+      interval: config.ORCHESTRATOR_RELOAD_INTERVAL
+    })
+    const credentials = new TlsCredentials(tls.files, config.ORCHESTRATOR_MTLS_ENABLED)
+    yield* Effect.forkScoped(
+      Stream.runForEach(SubscriptionRef.changes(files), (current) => Effect.sync(() => credentials.update(current)))
+    )
+    if (!config.ORCHESTRATOR_VERIFY_CLIENT_MSP_ID) return { credentials, identity: ClientIdentity.layerTrusting }
+    for (const organization of new Set([...channels.values()].flat())) {
+      if (tls.files.organizations.has(organization)) continue
+      yield* Effect.logWarning(
+        `organization "${organization}" has no folder in ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR: its calls are refused until it has one`
+      )
+    }
+    return { credentials, identity: CertificateIdentity.layer(files) }
+  })
+
 /** Starts everything, in order; it all ends, in the opposite order, when the scope closes. */
 export const start = (config: AppConfig): Effect.Effect<Running, StartError, Scope.Scope> =>
   Effect.gen(function* () {
@@ -55,6 +109,7 @@ export const start = (config: AppConfig): Effect.Effect<Running, StartError, Sco
 
     const address = config.ORCHESTRATOR_LISTEN_ADDRESS ?? (database.dataDir === undefined ? "0.0.0.0" : "127.0.0.1")
     const draining = yield* Ref.make(false)
+    const { credentials, identity } = yield* security(config)
     const services = yield* Layer.build(
       ServiceLayers.layer({
         version,
@@ -70,7 +125,8 @@ export const start = (config: AppConfig): Effect.Effect<Running, StartError, Sco
             logStatements: config.LOG_SQL_VERBOSE
           })
         ),
-        Layer.provideMerge(Channels.layer(config.channels))
+        Layer.provideMerge(Channels.layerFrom(yield* reloadingChannels(config))),
+        Layer.provideMerge(identity)
       )
     )
     const http = yield* Layer.build(
@@ -86,6 +142,7 @@ export const start = (config: AppConfig): Effect.Effect<Running, StartError, Sco
         GrpcServer.make(all, {
           address,
           port: config.ORCHESTRATOR_GRPC_PORT,
+          credentials,
           maxRequestSize: config.ORCHESTRATOR_GRPC_MAX_REQUEST_SIZE,
           maxResponseSize: config.ORCHESTRATOR_GRPC_MAX_RESPONSE_SIZE,
           callTimeout: config.ORCHESTRATOR_GRPC_CALL_TIMEOUT,

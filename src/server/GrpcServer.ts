@@ -3,7 +3,7 @@ import {
   type MethodDefinition as GrpcMethod,
   type ServiceDefinition as GrpcService,
   Server,
-  ServerCredentials,
+  type ServerCredentials,
   type UntypedServiceImplementation
 } from "@grpc/grpc-js"
 import type * as Context from "effect/Context"
@@ -12,6 +12,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Channels } from "../services/Channels.ts"
+import type { ClientIdentity } from "../services/ClientIdentity.ts"
 import { EventHub } from "../services/EventHub.ts"
 import type { Transaction } from "../services/Transaction.ts"
 import { CallMetrics } from "./CallMetrics.ts"
@@ -27,6 +28,7 @@ export interface GrpcServerOptions extends Middleware.MiddlewareOptions {
   /** 0 takes a free one. */
   readonly port: number
   readonly maxRequestSize: number
+  readonly credentials: ServerCredentials
   /** How long running calls may take to end when the server does. */
   readonly drainTimeout: Duration.Duration
 }
@@ -42,9 +44,9 @@ export interface GrpcServer {
 export const make = (
   services: ReadonlyArray<Service>,
   options: GrpcServerOptions
-): Effect.Effect<GrpcServer, ListenError, Channels | Transaction | EventHub | Scope.Scope> =>
+): Effect.Effect<GrpcServer, ListenError, Channels | ClientIdentity | Transaction | EventHub | Scope.Scope> =>
   Effect.gen(function* () {
-    const context = yield* Effect.context<Channels | Transaction | EventHub>()
+    const context = yield* Effect.context<Channels | ClientIdentity | Transaction | EventHub>()
     const hub = yield* EventHub
     const server = new Server({
       "grpc.max_receive_message_length": options.maxRequestSize,
@@ -102,10 +104,10 @@ const addService = (
   server.addService(methods as GrpcService, implementation)
 }
 
-const bind = (server: Server, { address, port }: GrpcServerOptions): Effect.Effect<number, ListenError> =>
+const bind = (server: Server, { address, credentials, port }: GrpcServerOptions): Effect.Effect<number, ListenError> =>
   Effect.callback((resume) => {
     const host = address.includes(":") ? `[${address}]` : address
-    server.bindAsync(`${host}:${port}`, ServerCredentials.createInsecure(), (error, bound) => {
+    server.bindAsync(`${host}:${port}`, credentials, (error, bound) => {
       clampDeadlines(server)
       resume(
         error === null

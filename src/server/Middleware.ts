@@ -7,6 +7,7 @@ import {
   type handleServerStreamingCall,
   type handleUnaryCall,
   Metadata,
+  type ServerUnaryCall,
   type ServerWritableStream,
   status
 } from "@grpc/grpc-js"
@@ -24,6 +25,7 @@ import {
   Unavailable
 } from "../schema/OrchestratorError.ts"
 import { Channels } from "../services/Channels.ts"
+import { type ClientCertificate, ClientIdentity } from "../services/ClientIdentity.ts"
 import type { EncodedEvent } from "../services/EventRing.ts"
 import { RequestContext } from "../services/RequestContext.ts"
 import { Transaction } from "../services/Transaction.ts"
@@ -41,7 +43,7 @@ export interface MiddlewareOptions {
   readonly stalledSubscriberTimeout: Duration.Duration
 }
 
-type Services = Transaction | Channels
+type Services = Transaction | Channels | ClientIdentity
 
 /** A call that cannot be decoded: there is no kind for it. */
 class Undecodable extends Error {}
@@ -51,13 +53,16 @@ const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 /** Makes grpc-js handlers of the handlers of rpcs. */
 export const make = (options: MiddlewareOptions, context: Context.Context<Services>) => {
   const channels = Context.get(context, Channels)
+  const identity = Context.get(context, ClientIdentity)
   const transaction = Context.get(context, Transaction)
   const run = Effect.runCallbackWith(context)
 
   /** Who calls, where: OE0003 for headers that are missing or doubled, OE0102 for those that may not. */
-  const identify = (metadata: Metadata) =>
+  const identify = (call: Call) =>
     Effect.gen(function* () {
+      const { metadata } = call
       const requester = yield* CallHeaders.organization(metadata)
+      yield* identity.verify(requester, certificateOf(call))
       const channel = yield* CallHeaders.channel(metadata)
       yield* channels.authorize(requester, channel)
       return RequestContext.of({ requester, channel })
@@ -113,7 +118,7 @@ export const make = (options: MiddlewareOptions, context: Context.Context<Servic
       const id = CallHeaders.requestId(call.metadata)
       call.sendMetadata(requestIdHeader(id))
       const program = Effect.gen(function* () {
-        const caller = yield* identify(call.metadata)
+        const caller = yield* identify(call)
         const maxBytes = yield* CallHeaders.maxResponseSize(call.metadata, options.maxResponseSize)
         const request = yield* decode(method, call.request)
         return yield* Effect.provideService(answer(rpc, method, request, maxBytes, metrics), RequestContext, caller)
@@ -147,15 +152,16 @@ export const make = (options: MiddlewareOptions, context: Context.Context<Servic
       const begun = metrics.begun()
       const id = CallHeaders.requestId(call.metadata)
       const program = Effect.gen(function* () {
-        const caller = yield* identify(call.metadata)
+        const caller = yield* identify(call)
         const request = yield* decode(method, call.request)
         const subscription = yield* Effect.provideService(transaction.read(rpc.run(request)), RequestContext, caller)
         call.sendMetadata(requestIdHeader(id))
-        while (true) {
+        const deliver = Effect.gen(function* () {
           const events = yield* transaction.read(subscription.take)
           yield* send(call, events, options.stalledSubscriberTimeout)
           metrics.delivered(events.length)
-        }
+        })
+        yield* Effect.raceFirst(Effect.forever(deliver), channels.lost(caller.requester, caller.channel))
       }).pipe(Effect.scoped, Effect.annotateLogs({ reqid: id, method: method.name }))
       const interrupt = run(logged(program), {
         onExit: (exit) => {
@@ -171,6 +177,20 @@ export const make = (options: MiddlewareOptions, context: Context.Context<Servic
     }
 
   return { unary, stream }
+}
+
+type Call = Pick<ServerUnaryCall<unknown, unknown>, "metadata" | "getAuthContext">
+
+/** The certificate of a client that TLS trusts; none without mutual TLS. */
+const certificateOf = (call: Call): ClientCertificate | undefined => {
+  const certificate = call.getAuthContext().sslPeerCertificate
+  if (certificate === undefined) return undefined
+  const organizations: string | ReadonlyArray<string> | undefined = certificate.subject?.O
+  return {
+    raw: certificate.raw,
+    organizations:
+      organizations === undefined ? [] : typeof organizations === "string" ? [organizations] : organizations
+  }
 }
 
 /** Sends events, waiting for the transport: a subscriber that takes nothing holds up itself alone, and not for ever. */

@@ -10,6 +10,8 @@ import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { ChannelMap } from "../../services/Channels.ts"
+import type { TlsFiles, TlsPaths } from "../tls/TlsFiles.ts"
+import * as TlsFilesModule from "../tls/TlsFiles.ts"
 import * as ChannelsFile from "./ChannelsFile.ts"
 import {
   bool,
@@ -22,9 +24,7 @@ import {
   path,
   port,
   type Setting,
-  setting,
-  unsupported,
-  unsupportedPath
+  setting
 } from "./Settings.ts"
 
 /** The configuration cannot be used: the message lists every problem. */
@@ -58,22 +58,38 @@ export const settings = {
     "10s",
     "how long a transaction that was lost to concurrent ones is run again"
   ),
-  ORCHESTRATOR_TLS_ENABLED: setting(unsupported("TLS"), false, "false", "TLS on the gRPC port"),
-  ORCHESTRATOR_TLS_CERT_PATH: setting(unsupportedPath("TLS"), undefined, "", "the server's certificate"),
-  ORCHESTRATOR_TLS_KEY_PATH: setting(unsupportedPath("TLS"), undefined, "", "the key of the server's certificate"),
-  ORCHESTRATOR_MTLS_ENABLED: setting(unsupported("mutual TLS"), false, "false", "clients must present a certificate"),
-  ORCHESTRATOR_TLS_SERVER_CA_CERT: setting(unsupportedPath("TLS"), undefined, "", "the server's own CA"),
-  ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR: setting(
-    unsupportedPath("mutual TLS"),
-    undefined,
+  ORCHESTRATOR_TLS_ENABLED: setting(bool, false, "false", "TLS on the gRPC port"),
+  ORCHESTRATOR_TLS_CERT_PATH: setting(path, undefined as string | undefined, "", "the server's certificate, PEM"),
+  ORCHESTRATOR_TLS_KEY_PATH: setting(
+    path,
+    undefined as string | undefined,
     "",
-    "one folder of CA certificates for each organization"
+    "the key of the server's certificate, PEM"
+  ),
+  ORCHESTRATOR_MTLS_ENABLED: setting(bool, false, "false", "clients must present a certificate; needs TLS"),
+  ORCHESTRATOR_TLS_SERVER_CA_CERT: setting(
+    path,
+    undefined as string | undefined,
+    "",
+    "the server's own CA, PEM; trusted for clients too"
+  ),
+  ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR: setting(
+    path,
+    undefined as string | undefined,
+    "",
+    "one folder of CA certificates for each organization, named by its id"
   ),
   ORCHESTRATOR_VERIFY_CLIENT_MSP_ID: setting(
-    unsupported("the verification of clients' identities"),
+    bool,
     false,
     "false",
-    "check the mspid header against the client's certificate"
+    "check the mspid header against the client's certificate; needs mutual TLS"
+  ),
+  ORCHESTRATOR_RELOAD_INTERVAL: setting(
+    duration,
+    Duration.seconds(10),
+    "10s",
+    "how often certificates and the file of channels are read again"
   ),
   ORCHESTRATOR_REPLAY_EVENTS_BATCH_SIZE: setting(
     integer(1, 100_000),
@@ -156,9 +172,14 @@ export const settings = {
 
 type Settings = typeof settings
 
-/** The value of every variable, and what the file of channels holds. */
-export type AppConfig = { readonly [Name in keyof Settings]: Settings[Name] extends Setting<infer A> ? A : never } & {
+/** The value of every variable. */
+type Values = { readonly [Name in keyof Settings]: Settings[Name] extends Setting<infer A> ? A : never }
+
+/** The value of every variable, and what the files hold that they name. */
+export type AppConfig = Values & {
   readonly channels: ChannelMap
+  /** With TLS enabled. */
+  readonly tls: { readonly paths: TlsPaths; readonly files: TlsFiles } | undefined
 }
 
 /** Reads all variables. An empty one is unset. */
@@ -171,24 +192,91 @@ export const load: Effect.Effect<AppConfig, ConfigurationError> = Effect.gen(fun
     if (Result.isFailure(parsed)) problems.push(`${name}: ${parsed.failure}`)
     else values[name] = parsed.success
   }
-  const config = values as AppConfig
-  const channels = yield* readChannels(config)
-  if (Result.isFailure(channels)) {
-    problems.push(...channels.failure.map((problem) => `ORCHESTRATOR_CHANNEL_CONFIG: ${problem}`))
+  const read = values as Values
+  const channels = yield* readChannels(read)
+  if (Result.isFailure(channels)) problems.push(...channels.failure)
+  const tls = yield* readTls(read)
+  if (Result.isFailure(tls)) problems.push(...tls.failure)
+  if (Result.isSuccess(channels) && Result.isSuccess(tls) && problems.length === 0) {
+    return { ...read, channels: channels.success, tls: tls.success }
   }
-  if (Result.isSuccess(channels) && problems.length === 0) return { ...config, channels: channels.success }
   return yield* new ConfigurationError({
     message: ["the configuration cannot be used:", ...problems.map((problem) => `  ${problem}`)].join("\n")
   })
 })
 
+type Problems = ReadonlyArray<string>
+
+/** What must hold between the variables of TLS. */
+const tlsProblems = (values: Values): Problems => [
+  ...(values.ORCHESTRATOR_TLS_ENABLED && values.ORCHESTRATOR_TLS_CERT_PATH === undefined
+    ? ["ORCHESTRATOR_TLS_CERT_PATH: it must name the server's certificate, since ORCHESTRATOR_TLS_ENABLED is true"]
+    : []),
+  ...(values.ORCHESTRATOR_TLS_ENABLED && values.ORCHESTRATOR_TLS_KEY_PATH === undefined
+    ? ["ORCHESTRATOR_TLS_KEY_PATH: it must name the key of the certificate, since ORCHESTRATOR_TLS_ENABLED is true"]
+    : []),
+  ...(values.ORCHESTRATOR_MTLS_ENABLED && !values.ORCHESTRATOR_TLS_ENABLED
+    ? ["ORCHESTRATOR_MTLS_ENABLED: mutual TLS needs TLS, set ORCHESTRATOR_TLS_ENABLED to true too"]
+    : []),
+  ...(values.ORCHESTRATOR_MTLS_ENABLED &&
+  values.ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR === undefined &&
+  values.ORCHESTRATOR_TLS_SERVER_CA_CERT === undefined
+    ? ["ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR: it must name the folder of the CAs that clients' certificates come from"]
+    : []),
+  ...(values.ORCHESTRATOR_VERIFY_CLIENT_MSP_ID && !values.ORCHESTRATOR_MTLS_ENABLED
+    ? [
+        "ORCHESTRATOR_VERIFY_CLIENT_MSP_ID: without client certificates there is nothing to verify, set ORCHESTRATOR_MTLS_ENABLED to true too"
+      ]
+    : []),
+  ...(values.ORCHESTRATOR_VERIFY_CLIENT_MSP_ID && values.ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR === undefined
+    ? [
+        "ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR: it must name the folder of the organizations' CAs, since ORCHESTRATOR_VERIFY_CLIENT_MSP_ID is true"
+      ]
+    : [])
+]
+
+const readTls = (values: Values): Effect.Effect<Result.Result<AppConfig["tls"], Problems>> => {
+  const problems = tlsProblems(values)
+  const { ORCHESTRATOR_TLS_CERT_PATH: certificate, ORCHESTRATOR_TLS_KEY_PATH: key } = values
+  if (problems.length > 0) return Effect.succeed(Result.fail(problems))
+  if (!values.ORCHESTRATOR_TLS_ENABLED || certificate === undefined || key === undefined) {
+    return Effect.succeed(Result.succeed(undefined))
+  }
+  const paths: TlsPaths = {
+    certificate,
+    key,
+    serverCa: values.ORCHESTRATOR_TLS_SERVER_CA_CERT,
+    clientCaFolder: values.ORCHESTRATOR_MTLS_ENABLED ? values.ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR : undefined
+  }
+  return Effect.map(
+    tlsFiles(paths),
+    Result.map((files) => ({ paths, files }))
+  )
+}
+
+/** The files of TLS, or what is wrong with them, by variable. */
+export const tlsFiles = (paths: TlsPaths): Effect.Effect<Result.Result<TlsFiles, Problems>> =>
+  Effect.map(
+    TlsFilesModule.read(paths),
+    Result.mapError((found) => found.map(({ variable, why }) => `${variable}: ${why}`))
+  )
+
+/** The file of channels, or what is wrong with it. */
+export const channelsFile = (file: string): Effect.Effect<Result.Result<ChannelMap, Problems>> =>
+  Effect.map(
+    ChannelsFile.read(file),
+    Result.mapError((found) => found.map((why) => `ORCHESTRATOR_CHANNEL_CONFIG: ${why}`))
+  )
+
 /** The file of channels; without one, a server with a database of its own has the development channels. */
-const readChannels = (config: AppConfig): Effect.Effect<Result.Result<ChannelMap, ReadonlyArray<string>>> => {
-  if (config.ORCHESTRATOR_CHANNEL_CONFIG !== undefined) return ChannelsFile.read(config.ORCHESTRATOR_CHANNEL_CONFIG)
+const readChannels = (values: Values): Effect.Effect<Result.Result<ChannelMap, Problems>> => {
+  if (values.ORCHESTRATOR_CHANNEL_CONFIG !== undefined) return channelsFile(values.ORCHESTRATOR_CHANNEL_CONFIG)
   return Effect.succeed(
-    config.ORCHESTRATOR_DATABASE_URL === undefined
+    values.ORCHESTRATOR_DATABASE_URL === undefined
       ? Result.succeed(ChannelsFile.developmentChannels)
-      : Result.fail(["it must name the file of channels, development channels are for the embedded database only"])
+      : Result.fail([
+          "ORCHESTRATOR_CHANNEL_CONFIG: it must name the file of channels, development channels are for the embedded database only"
+        ])
   )
 }
 

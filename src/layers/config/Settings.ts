@@ -107,18 +107,3 @@ export const logLevel: readonly [string, Parse<LogLevel>] = [
     return level === undefined ? refuse(`it must be one of ${logLevels.join(", ")}`) : Result.succeed(level)
   }
 ]
-
-/** Off is all that this version can do. */
-export const unsupported = (what: string): readonly [string, Parse<false>] => [
-  "bool",
-  (text) =>
-    falseWords.includes(text)
-      ? Result.succeed(false)
-      : refuse(`${what} is not supported by this version, it must be false or unset`)
-]
-
-/** A path that means something only with what this version does not support. */
-export const unsupportedPath = (what: string): readonly [string, Parse<undefined>] => [
-  "path",
-  () => refuse(`${what} is not supported by this version, it must be unset`)
-]
