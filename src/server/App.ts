@@ -146,6 +146,7 @@ export const start = (config: AppConfig): Effect.Effect<Running, StartError, Sco
           maxRequestSize: config.ORCHESTRATOR_GRPC_MAX_REQUEST_SIZE,
           maxResponseSize: config.ORCHESTRATOR_GRPC_MAX_RESPONSE_SIZE,
           callTimeout: config.ORCHESTRATOR_GRPC_CALL_TIMEOUT,
+          slowCall: config.ORCHESTRATOR_SLOW_CALL,
           stalledSubscriberTimeout: config.ORCHESTRATOR_STALLED_SUBSCRIBER_TIMEOUT,
           drainTimeout: config.ORCHESTRATOR_DRAIN_TIMEOUT
         })

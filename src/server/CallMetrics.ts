@@ -35,7 +35,8 @@ function pascalCase(name: string): string {
 /** The metrics of one rpc. All calls of a process share the registry of `context`. */
 export class CallMetrics {
   private readonly labels: Record<string, string>
-  private readonly path: string
+  /** `/orchestrator.ComputePlanService/RegisterPlan` */
+  readonly path: string
   private readonly context: Context.Context<never>
   private readonly byCode = new Map<number, Metric.Counter<number>>()
   private readonly byOutcome = new Map<string, Metric.Counter<number>>()

@@ -20,7 +20,6 @@ import {
   DeadlineExceeded,
   Internal,
   isOrchestratorError,
-  type OrchestratorError,
   ResourceExhausted,
   Unavailable
 } from "../schema/OrchestratorError.ts"
@@ -30,6 +29,7 @@ import type { EncodedEvent } from "../services/EventRing.ts"
 import { RequestContext } from "../services/RequestContext.ts"
 import { Transaction } from "../services/Transaction.ts"
 import * as CallHeaders from "./CallHeaders.ts"
+import { type LoggedCall, logCall } from "./CallLog.ts"
 import type { CallMetrics } from "./CallMetrics.ts"
 import type { MethodDefinition, Query, Read, Rpc, Subscribe, Write } from "./Rpc.ts"
 import { type CallStatus, plainStatus, statusOf } from "./Status.ts"
@@ -39,6 +39,8 @@ export interface MiddlewareOptions {
   readonly maxResponseSize: number
   /** The longest that a unary call may take. */
   readonly callTimeout: Duration.Duration
+  /** A unary call that takes longer is logged as slow. */
+  readonly slowCall: Duration.Duration
   /** How long a subscriber may take nothing while there is something to take. */
   readonly stalledSubscriberTimeout: Duration.Duration
 }
@@ -107,6 +109,14 @@ export const make = (options: MiddlewareOptions, context: Context.Context<Servic
   const counted = <A, E, R>(call: Effect.Effect<A, E, R>, metrics: CallMetrics) =>
     Effect.onExit(call, (exit) => Effect.sync(() => metrics.transaction(Exit.isSuccess(exit) ? "commit" : "rollback")))
 
+  /** A call as the log shows it; its headers tell the rest. */
+  const loggedCall = (metrics: CallMetrics, begun: number, reqid: string): LoggedCall => ({
+    reqid,
+    method: metrics.path,
+    caller: undefined,
+    begun
+  })
+
   const unary =
     (
       rpc: Exclude<Rpc<never, unknown>, Subscribe<never>>,
@@ -116,27 +126,25 @@ export const make = (options: MiddlewareOptions, context: Context.Context<Servic
     (call, callback) => {
       const begun = metrics.begun()
       const id = CallHeaders.requestId(call.metadata)
+      const line = loggedCall(metrics, begun, id)
       call.sendMetadata(requestIdHeader(id))
       const program = Effect.gen(function* () {
         const caller = yield* identify(call)
+        line.caller = caller
         const maxBytes = yield* CallHeaders.maxResponseSize(call.metadata, options.maxResponseSize)
         const request = yield* decode(method, call.request)
         return yield* Effect.provideService(answer(rpc, method, request, maxBytes, metrics), RequestContext, caller)
       }).pipe(
         Effect.timeoutOrElse({ duration: options.callTimeout, orElse: () => Effect.fail(tookTooLong(options)) }),
-        Effect.annotateLogs({ reqid: id, method: method.name })
+        Effect.onExit((exit) => logCall(line, outcomeOf(exit, call.cancelled).code, exit, options.slowCall))
       )
-      const interrupt = run(logged(program), {
+      const interrupt = run(program, {
         onExit: (exit) => {
-          if (Exit.isSuccess(exit)) {
-            metrics.answered(1)
-            metrics.ended(status.OK, begun)
-            callback(null, exit.value)
-          } else {
-            const failure = failureStatus(exit.cause, call.cancelled)
-            metrics.ended(failure.code, begun)
-            callback(failure)
-          }
+          const outcome = outcomeOf(exit, call.cancelled)
+          metrics.ended(outcome.code, begun)
+          if (Exit.isFailure(exit)) return callback(outcome)
+          metrics.answered(1)
+          callback(null, exit.value)
         }
       })
       call.on("cancelled", () => interrupt())
@@ -151,8 +159,10 @@ export const make = (options: MiddlewareOptions, context: Context.Context<Servic
     (call) => {
       const begun = metrics.begun()
       const id = CallHeaders.requestId(call.metadata)
+      const line = loggedCall(metrics, begun, id)
       const program = Effect.gen(function* () {
         const caller = yield* identify(call)
+        line.caller = caller
         const request = yield* decode(method, call.request)
         const subscription = yield* Effect.provideService(transaction.read(rpc.run(request)), RequestContext, caller)
         call.sendMetadata(requestIdHeader(id))
@@ -161,16 +171,18 @@ export const make = (options: MiddlewareOptions, context: Context.Context<Servic
           yield* send(call, events, options.stalledSubscriberTimeout)
           metrics.delivered(events.length)
         })
-        yield* Effect.raceFirst(Effect.forever(deliver), channels.lost(caller.requester, caller.channel))
-      }).pipe(Effect.scoped, Effect.annotateLogs({ reqid: id, method: method.name }))
-      const interrupt = run(logged(program), {
+        return yield* Effect.raceFirst(Effect.forever(deliver), channels.lost(caller.requester, caller.channel))
+      }).pipe(
+        Effect.scoped,
+        Effect.onExit((exit) => logCall(line, outcomeOf(exit, call.cancelled).code, exit, undefined))
+      )
+      const interrupt = run(program, {
         onExit: (exit) => {
-          const cause = Exit.isSuccess(exit) ? Cause.die(new Error("a stream never ends well")) : exit.cause
-          const failure = failureStatus(cause, call.cancelled)
-          metrics.ended(failure.code, begun)
+          const outcome = outcomeOf(exit, call.cancelled)
+          metrics.ended(outcome.code, begun)
           // Where the headers have not gone out, the status carries them.
-          failure.metadata.set("reqid", id)
-          if (!call.cancelled) call.emit("error", failure)
+          outcome.metadata.set("reqid", id)
+          if (!call.cancelled) call.emit("error", outcome)
         }
       })
       call.on("cancelled", () => interrupt())
@@ -234,27 +246,15 @@ const answerTooLarge = (size: number, bound: number): ResourceExhausted =>
     message: `the answer would have ${size} bytes, more than the ${bound} that this client takes: nothing was changed; send the header max-response-size if it takes more, or make several calls`
   })
 
-/** What went wrong for no fault of the caller's goes to the log, with its cause. */
-const logged = <A, E, R>(program: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.tapCause(program, (cause) => {
-    const error = Cause.squash(cause)
-    if (Cause.hasInterruptsOnly(cause)) return Effect.void
-    if (!isOrchestratorError(error))
-      return error instanceof Undecodable ? Effect.void : Effect.logError("defect", cause)
-    if (error._tag === "Internal" || error._tag === "StoredDataInvalid")
-      return Effect.logError(error.message, error.cause)
-    if (error._tag === "Unavailable" && error.cause !== undefined) return Effect.logWarning(error.message, error.cause)
-    return Effect.void
-  })
-
-/** The status of whatever ended a call: an error of its type, a defect, the client's leaving, or the server's own. */
-const failureStatus = (cause: Cause.Cause<unknown>, cancelled: boolean): CallStatus => {
-  if (Cause.hasInterruptsOnly(cause)) {
+/** How a call ended: well, with an error of its type, by a defect, the client's leaving, or the server's own. */
+const outcomeOf = (exit: Exit.Exit<unknown, unknown>, cancelled: boolean): CallStatus => {
+  if (Exit.isSuccess(exit)) return plainStatus(status.OK, "")
+  if (Cause.hasInterruptsOnly(exit.cause)) {
     return cancelled
       ? plainStatus(status.CANCELLED, "the call was cancelled")
       : plainStatus(status.UNAVAILABLE, "the server is shutting down, call again")
   }
-  const error = Cause.squash(cause)
+  const error = Cause.squash(exit.cause)
   if (error instanceof Undecodable) return plainStatus(status.INVALID_ARGUMENT, error.message)
-  return statusOf(isOrchestratorError(error) ? (error as OrchestratorError) : new Internal({ cause: error }))
+  return statusOf(isOrchestratorError(error) ? error : new Internal({ cause: error }))
 }

@@ -3,20 +3,9 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Logger from "effect/Logger"
-import * as References from "effect/References"
 import * as AppConfig from "../layers/config/AppConfig.ts"
-import type { LogLevel } from "../layers/config/Settings.ts"
+import * as Logging from "../layers/Logging.ts"
 import { type Running, start, version } from "./App.ts"
-
-/** Effect has no NOTICE: it lies between INFO and WARN, where nothing is logged. */
-const minimumLevel = {
-  DEBUG: "Debug",
-  INFO: "Info",
-  NOTICE: "Warn",
-  WARN: "Warn",
-  ERROR: "Error"
-} as const satisfies Record<LogLevel, string>
 
 const greeting = (running: Running): string =>
   [
@@ -38,7 +27,7 @@ const program = Effect.gen(function* () {
       yield* Effect.sync(() => process.stdout.write(greeting(running)))
       return yield* Effect.never
     })
-  ).pipe(Effect.provideService(References.MinimumLogLevel, minimumLevel[config.LOG_LEVEL]))
+  ).pipe(Effect.provide(Logging.minimumLevel(config.LOG_LEVEL)))
 })
 
 /** A start that fails says why in one message, without a stack. */
@@ -52,7 +41,7 @@ const explained = Effect.catch(program, (error) =>
 if (process.argv.includes("--help")) {
   process.stdout.write(`${AppConfig.help()}\n`)
 } else {
-  NodeRuntime.runMain(Effect.provide(explained, Logger.layer([Logger.consolePretty()])), {
+  NodeRuntime.runMain(Effect.provide(explained, Logging.layer), {
     disableErrorReporting: true,
     teardown: (exit, onExit) =>
       onExit(Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause) ? 1 : Number(process.exitCode ?? 0))

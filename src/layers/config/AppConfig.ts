@@ -138,6 +138,12 @@ export const settings = {
     "60s",
     "the longest that a unary call may take"
   ),
+  ORCHESTRATOR_SLOW_CALL: setting(
+    duration,
+    Duration.seconds(1),
+    "1s",
+    "a unary call that takes longer is logged at WARN"
+  ),
   ORCHESTRATOR_STALLED_SUBSCRIBER_TIMEOUT: setting(
     duration,
     Duration.seconds(60),
