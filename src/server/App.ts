@@ -40,7 +40,8 @@ interface ChosenDatabase {
   readonly dataDir: string | undefined
 }
 
-const chooseDatabase = (
+/** The operator's database, or the embedded one, started for as long as the scope is open. */
+export const chooseDatabase = (
   config: AppConfig
 ): Effect.Effect<ChosenDatabase, EmbeddedPostgres.EmbeddedPostgresError, Scope.Scope> =>
   config.ORCHESTRATOR_DATABASE_URL !== undefined

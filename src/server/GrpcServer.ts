@@ -50,7 +50,10 @@ export const make = (
     const hub = yield* EventHub
     const server = new Server({
       "grpc.max_receive_message_length": options.maxRequestSize,
-      "grpc.max_send_message_length": -1
+      "grpc.max_send_message_length": -1,
+      // A peer that is gone without a word is found by pings, also while nothing is sent to it.
+      "grpc.keepalive_time_ms": 30_000,
+      "grpc.keepalive_timeout_ms": 20_000
     })
     const middleware = Middleware.make(options, context)
     for (const service of services) addService(server, service, middleware, context)

@@ -168,7 +168,7 @@ export const make = (options: MiddlewareOptions, context: Context.Context<Servic
         call.sendMetadata(requestIdHeader(id))
         const deliver = Effect.gen(function* () {
           const events = yield* transaction.read(subscription.take)
-          yield* send(call, events, options.stalledSubscriberTimeout)
+          yield* send(call, events, subscription.ended, options.stalledSubscriberTimeout)
           metrics.delivered(events.length)
         })
         return yield* Effect.raceFirst(Effect.forever(deliver), channels.lost(caller.requester, caller.channel))
@@ -206,15 +206,18 @@ const certificateOf = (call: Call): ClientCertificate | undefined => {
 }
 
 /** Sends events, waiting for the transport: a subscriber that takes nothing holds up itself alone, and not for ever. */
-const send = (
+const send = <E>(
   call: ServerWritableStream<Buffer, Uint8Array>,
   events: ReadonlyArray<EncodedEvent>,
+  ended: Effect.Effect<never, E>,
   patience: Duration.Duration
-): Effect.Effect<void, Unavailable> =>
+): Effect.Effect<void, E | Unavailable> =>
   Effect.gen(function* () {
     for (const event of events) {
       if (call.write(event.bytes)) continue
-      yield* Effect.timeoutOrElse(drained(call), { duration: patience, orElse: () => Effect.fail(stalled(patience)) })
+      yield* Effect.raceFirst(drained(call), ended).pipe(
+        Effect.timeoutOrElse({ duration: patience, orElse: () => Effect.fail(stalled(patience)) })
+      )
     }
   })
 

@@ -1,6 +1,6 @@
 /**
  * The server's configuration: every variable, in one table, read from the environment. What cannot be used is reported
- * all at once, each with its variable and the way out. `--help` prints the table.
+ * all at once, each with its variable and the way out.
  */
 import * as Config from "effect/Config"
 import * as Data from "effect/Data"
@@ -32,7 +32,7 @@ export class ConfigurationError extends Data.TaggedError("ConfigurationError")<{
 
 const mebibyte = 1024 * 1024
 
-/** By variable, in the order of `--help`. */
+/** By variable, in the order in which `--help` shows them. */
 export const settings = {
   ORCHESTRATOR_DATABASE_URL: setting(
     databaseUrl,
@@ -284,19 +284,4 @@ const readChannels = (values: Values): Effect.Effect<Result.Result<ChannelMap, P
           "ORCHESTRATOR_CHANNEL_CONFIG: it must name the file of channels, development channels are for the embedded database only"
         ])
   )
-}
-
-/** The table, for a terminal. */
-export const help = (): string => {
-  const rows = Object.entries(settings).map(
-    ([name, { meaning, standard, type }]) =>
-      `  ${name} (${type}${standard === "" ? "" : `; default: ${standard}`})\n      ${meaning}`
-  )
-  return [
-    "substra-orchestrator: the single source of truth of a federated-learning network, over gRPC.",
-    "",
-    "Everything comes from the environment:",
-    "",
-    ...rows
-  ].join("\n")
 }

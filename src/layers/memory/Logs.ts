@@ -46,6 +46,10 @@ const noMetadata: ReadonlyMap<string, string> = new Map()
 /** The last position of a channel's log. */
 export const head = (logs: Logs, channel: ChannelName): number => logOf(logs, channel).entries.length
 
+/** The id of the event at this position. */
+export const idAt = (logs: Logs, channel: ChannelName, position: number): string | undefined =>
+  Sequence.at(logOf(logs, channel).entries, position - 1)?.event.id
+
 /** Gives events the next positions and one timestamp: this one, or the log's last where that is later. */
 export const append = (
   logs: Logs,

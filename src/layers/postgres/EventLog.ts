@@ -60,14 +60,17 @@ export const layer = Layer.effect(
         Effect.map(read("SELECT position FROM events WHERE id = $1 AND channel = $2", [id, channel]), (rows) =>
           Option.map(Option.fromUndefinedOr(rows[0]), (row) => Number(row.position))
         ),
-      read: (channel, after, upTo, limit, maxBytes) =>
+      read: (channel, after, upTo, limit, maxBytes, afterId) =>
         Effect.flatMap(
           read(
             `SELECT ${columns} FROM (
                SELECT ${columns}, sum(octet_length(message)) OVER (ORDER BY position) - octet_length(message) AS before
-                 FROM events WHERE channel = $1 AND position > $2 AND position <= $3 ORDER BY position LIMIT $4
+                 FROM events WHERE channel = $1 AND position > $2 AND position <= $3
+                  AND ($6::uuid IS NULL OR EXISTS (
+                    SELECT FROM events p WHERE p.channel = $1 AND p.position = $2 AND p.id = $6::uuid))
+                ORDER BY position LIMIT $4
              ) e WHERE before < $5 ORDER BY position`,
-            [channel, int8(after), int8(upTo), limit, int8(maxBytes)]
+            [channel, int8(after), int8(upTo), limit, int8(maxBytes), afterId ?? null]
           ),
           decode
         ),
@@ -82,6 +85,17 @@ export const layer = Layer.effect(
                 [channels]
               ),
               (rows) => new Map(rows.map((row) => [row.name as ChannelName, Number(row.head)]))
+            ),
+      idsAt: (places) =>
+        places.length === 0
+          ? Effect.succeed(new Map())
+          : Effect.map(
+              read(
+                `SELECT e.channel, e.id FROM unnest($1::text[], $2::text[]::bigint[]) AS p (channel, position)
+                   JOIN events e ON e.channel = p.channel AND e.position = p.position`,
+                [places.map(([channel]) => channel), places.map(([, position]) => String(position))]
+              ),
+              (rows) => new Map(rows.map((row) => [row.channel as ChannelName, String(row.id)]))
             )
     })
   )

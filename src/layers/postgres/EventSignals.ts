@@ -31,6 +31,12 @@ const signalOf = (payload: string): Signal =>
 /** Tries again for ever: 100 ms after the first loss, 5 s at most. */
 const reconnect = Schedule.min([Schedule.exponential(Duration.millis(100)), Schedule.spaced(Duration.seconds(5))])
 
+/** A connection that only listens does not notice its loss: it is asked for a sign of life this often. */
+const checkInterval = Duration.seconds(5)
+/** An answer that takes longer is none. */
+const answerTimeout = Duration.seconds(5)
+const checkLimit = Duration.sum(checkInterval, answerTimeout)
+
 export const layer = (config: ConnectionConfig) =>
   Layer.effect(
     EventSignals,
@@ -39,18 +45,19 @@ export const layer = (config: ConnectionConfig) =>
       const base = yield* connectionConfig(config)
       const listen = Stream.unwrap(
         Effect.gen(function* () {
-          const connection = yield* PgConnection.make(base)
-          const queue = yield* connection.listen(notifyChannel)
+          const connection = yield* Effect.flatMap(PgConnection.make(base), (made) => made.pin)
+          const queue = yield* Effect.timeout(connection.listen(notifyChannel), answerTimeout)
+          const check = Effect.timeout(Effect.delay(connection.query("SELECT 1"), checkInterval), checkLimit)
           // What happened while nobody listened is found by looking at all channels.
           return Stream.concat(
             Stream.succeed<Signal>("all"),
             Stream.map(Stream.fromQueue(queue), ({ payload }) => signalOf(payload))
-          )
+          ).pipe(Stream.interruptWhen(Effect.forever(check)))
         })
       )
       return EventSignals.of({
         send: (signal) => Effect.asVoid(readers.query("SELECT pg_notify($1, $2)", [notifyChannel, payloadOf(signal)])),
-        received: Stream.orDie(Stream.retry(listen, reconnect))
+        received: Stream.orDie(Stream.retry(Stream.concat(listen, Stream.fail("the connection was closed")), reconnect))
       })
     })
   )

@@ -53,6 +53,50 @@ export const unusable = (error: SqlError): DatabaseUnusable => {
   })
 }
 
+/** What a look at a database shows. */
+export interface DatabaseState {
+  readonly version: string
+  readonly role: string
+  readonly isSuperuser: boolean
+  /** The last schema that was applied, 0 when there is none, and the last that this server knows. */
+  readonly schema: number
+  readonly knownSchema: number
+  /** Milliseconds since the Unix epoch. */
+  readonly time: number
+}
+
+/** Looks at the database without changing anything. */
+export const inspect = (config: ConnectionConfig): Effect.Effect<DatabaseState, DatabaseUnusable> =>
+  Effect.catchIf(
+    Effect.scoped(
+      Effect.gen(function* () {
+        const connection = yield* PgConnection.make(yield* connectionConfig(config))
+        yield* checkServer(connection)
+        const { rows } = yield* connection.query(
+          `SELECT current_setting('server_version') AS version, current_user::text AS role,
+                  (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS superuser,
+                  to_regclass('orchestrator.migrations') IS NOT NULL AS migrated,
+                  (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS time`
+        )
+        const [row] = rows
+        const applied =
+          row?.migrated === true
+            ? yield* connection.query("SELECT coalesce(max(id), 0) AS schema FROM orchestrator.migrations")
+            : undefined
+        return {
+          version: String(row?.version),
+          role: String(row?.role),
+          isSuperuser: row?.superuser === true,
+          schema: Number(applied?.rows[0]?.schema ?? 0),
+          knownSchema: migrations.length,
+          time: Number(row?.time)
+        }
+      })
+    ),
+    isSqlError,
+    (error) => Effect.fail(unusable(error))
+  )
+
 const run = (
   config: ConnectionConfig,
   steps: ReadonlyArray<Migration>

@@ -1,0 +1,77 @@
+/** Prints the log of a channel, from an event on, and what comes after it; straight from the database. */
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
+import * as PostgresStore from "../../layers/postgres/PostgresStore.ts"
+import * as EventCodec from "../../layers/wire/EventCodec.ts"
+import { Event } from "../../layers/wire/generated/event.ts"
+import type { ChannelName } from "../../schema/Key.ts"
+import { NotFound } from "../../schema/OrchestratorError.ts"
+import { EventHub } from "../../services/EventHub.ts"
+import { EventLog } from "../../services/store/EventLog.ts"
+import { CommittedEvents } from "../../services/Transaction.ts"
+
+export interface TailOptions {
+  readonly url: Redacted.Redacted
+  readonly channel: ChannelName
+  /** The id of the event after which to begin; none begins with the first. */
+  readonly after: Option.Option<string>
+  readonly json: boolean
+  /** Whether to wait for what comes. */
+  readonly follow: boolean
+}
+
+/** Maps become objects, 64-bit integers text. */
+const plain = (_key: string, value: unknown): unknown =>
+  value instanceof Map ? Object.fromEntries(value) : typeof value === "bigint" ? value.toString() : value
+
+const dateOf = (event: Event): string => {
+  const { nanos, seconds } = event.timestamp ?? { seconds: 0n, nanos: 0 }
+  const iso = new Date(Number(seconds) * 1000).toISOString().slice(0, 19)
+  return `${iso}.${String(Math.floor(nanos / 1000)).padStart(6, "0")}Z`
+}
+
+const line = (event: Event): string => {
+  const status = event.asset !== undefined && "status" in event.asset.value ? ` ${event.asset.value.status}` : ""
+  const reason = event.metadata.get("reason")
+  return `${dateOf(event)} ${event.id} ${event.eventKind} ${event.assetKind} ${event.assetKey}${status}${
+    reason === undefined ? "" : ` (${reason})`
+  }`
+}
+
+export const tail = (options: TailOptions) =>
+  Effect.gen(function* () {
+    const log = yield* EventLog
+    const hub = yield* EventHub
+    const start = yield* Option.match(options.after, {
+      onNone: () => Effect.succeed(0),
+      onSome: (id) =>
+        Effect.flatMap(log.positionOf(options.channel, id), (position) =>
+          Option.isSome(position)
+            ? Effect.succeed(position.value)
+            : Effect.fail(new NotFound({ asset: "event", key: id }))
+        )
+    })
+    const heads = yield* log.heads([options.channel])
+    const end = options.follow ? Number.POSITIVE_INFINITY : (heads.get(options.channel) ?? 0)
+    const subscription = yield* hub.subscribe(options.channel, start)
+    let position = start
+    while (position < end) {
+      for (const { bytes, position: at } of yield* subscription.take) {
+        if (at > end) break
+        const event = Event.decode(bytes)
+        yield* Console.log(options.json ? JSON.stringify(event, plain) : line(event))
+        position = at
+      }
+    }
+  }).pipe(
+    Effect.scoped,
+    Effect.provide(
+      EventHub.layer({ ring: { maxEvents: 1000, maxBytes: 16 * 1024 * 1024 }, batchSize: 500 }).pipe(
+        Layer.provideMerge(Layer.mergeAll(CommittedEvents.layer, EventCodec.layer)),
+        Layer.provideMerge(PostgresStore.layer({ url: options.url, poolSize: 3 }))
+      )
+    )
+  )
