@@ -10,19 +10,10 @@ import * as Exit from "effect/Exit"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import { type ConnectionConfig, connectionConfig } from "./Connection.ts"
 import { migrations } from "./migrations/index.ts"
+import type { Migration } from "./migrations/Migration.ts"
 
 /** The database cannot be used as it is: its version, its role, its schema. The message says what to do. */
 export class DatabaseUnusable extends Data.TaggedError("DatabaseUnusable")<{ readonly message: string }> {}
-
-/** One step from a schema to the next. */
-export interface Migration {
-  /** The schema that it leads to: 1, 2, 3, … */
-  readonly id: number
-  readonly name: string
-  /** The oldest servers that may still run on the new schema, by the last schema that they know. */
-  readonly oldestServer: number
-  readonly sql: string
-}
 
 const minimumVersion = 150_000
 /** 1869767528 is "orch" in ASCII, as in append_events; the second number tells this lock from a channel's. */

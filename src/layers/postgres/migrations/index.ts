@@ -1,5 +1,5 @@
 /** All migrations, in order. A released one is never changed: a new one follows. */
-import type { Migration } from "../Migrator.ts"
 import { initial } from "./0001_initial.ts"
+import type { Migration } from "./Migration.ts"
 
 export const migrations: ReadonlyArray<Migration> = [{ id: 1, name: "initial", oldestServer: 1, sql: initial }]
