@@ -5,17 +5,20 @@
  * signals, a look at the log every second) only makes it quick; a channel's events are read by one fiber for all.
  */
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as PubSub from "effect/PubSub"
 import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
-import * as Semaphore from "effect/Semaphore"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type { LoggedEvent } from "../schema/Event.ts"
 import type { ChannelName } from "../schema/Key.ts"
-import { type PermissionDenied, Unavailable } from "../schema/OrchestratorError.ts"
+import { StoredDataInvalid, Unavailable } from "../schema/OrchestratorError.ts"
+import { Changes, type Cursor, Feed, type StreamEnd } from "./EventFeed.ts"
 import { type EncodedEvent, EventRing, type RingBounds } from "./EventRing.ts"
+import { HubMetrics } from "./HubMetrics.ts"
 import type { Committed } from "./store/Database.ts"
 import { EventCodec } from "./store/EventCodec.ts"
 import { EventLog } from "./store/EventLog.ts"
@@ -34,19 +37,25 @@ export interface EventHubOptions {
 export interface Subscription {
   /**
    * The events that follow those taken before, in order, one at least: waits for it. Fails when the subscription is
-   * ended: Unavailable (the server drains, the database is lost or has lost events), PermissionDenied (no access any more).
+   * ended: Unavailable, because the server drains, the database is out of reach, or it has lost events.
    */
-  readonly take: Effect.Effect<ReadonlyArray<EncodedEvent>, Unavailable | PermissionDenied | ReadError>
+  readonly take: Effect.Effect<ReadonlyArray<EncodedEvent>, StreamEnd | ReadError>
+  /** Fails once the subscription is ended, for whoever is busy with what it took. */
+  readonly ended: Effect.Effect<never, StreamEnd>
 }
 
 export class EventHub extends Context.Service<
   EventHub,
   {
-    /** Everything of the channel after this position, then what comes. Ends with the scope. */
+    /**
+     * Everything of the channel after this position, then what comes. `afterId` is the id of the event there: where it
+     * is another one's, because the database lost events, the subscription ends. Ends with the scope.
+     */
     readonly subscribe: (
       channel: ChannelName,
-      after: number
-    ) => Effect.Effect<Subscription, ReadError | Unavailable, Scope.Scope>
+      after: number,
+      afterId?: string
+    ) => Effect.Effect<Subscription, ReadError | StreamEnd, Scope.Scope>
     /** Ends all subscriptions with Unavailable, and refuses new ones: the server drains. */
     readonly drain: Effect.Effect<void>
   }
@@ -62,7 +71,7 @@ export class EventHub extends Context.Service<
         )
         yield* Effect.forkScoped(hub.sendSignals)
         yield* Effect.forkScoped(hub.receiveSignals)
-        yield* Effect.forkScoped(hub.watchHeads)
+        yield* Effect.forkScoped(hub.watchLog)
         return EventHub.of({ subscribe: hub.subscribe, drain: hub.drain })
       })
     )
@@ -71,80 +80,56 @@ export class EventHub extends Context.Service<
 /** Events that one `take` hands out, and about how many bytes of them: what a slow subscriber can hold on to. */
 const maxTake = 256
 const maxTakeBytes = 256 * 1024
-/** Bytes that one read of the log brings. */
+/** Bytes that one read of the log brings the ring. */
 const maxReadBytes = 1024 * 1024
-/** Pieces of the log kept for subscribers below the ring, so that those who replay together read together. */
-const maxPieces = 4
 /** The least time between two signals to other servers. */
 const signalInterval = Duration.millis(5)
+/** A signal that takes longer is given up: the look at the log makes up for it. */
+const signalTimeout = Duration.seconds(2)
 /** The time between two looks at the log: what no signal told is found then. */
 const pollInterval = Duration.seconds(1)
 /** A look that takes longer has failed. */
-const pollTimeout = Duration.seconds(5)
-/** How long a gap is left to fill itself from commits that were overtaken, before it is read. */
-const gapPatience = Duration.millis(1)
+const pollTimeout = Duration.seconds(2)
 /** Looks at the log that may fail in a row before the database counts as lost. */
 const maxFailedPolls = 5
+/** How long the opening of a channel's feed may take. */
+const openTimeout = Duration.seconds(5)
+/** How long a gap is left to fill itself from commits that were overtaken, before it is read. */
+const gapPatience = Duration.millis(1)
+/** Tries of a read that brings the ring up, while the database is out of reach. */
+const readAgain = Schedule.spaced(Duration.millis(200)).pipe(Schedule.upTo({ times: 50 }))
+/** A feed without subscribers is kept for so many looks, for those that come again. */
+const maxIdleLooks = 2
 
 const draining = new Unavailable({ message: "the server is shutting down, subscribe again to another one" })
 const databaseLost = new Unavailable({ message: "the database is out of reach, subscribe again" })
 const wentBackwards = new Unavailable({
   message: "the database lost events that were sent, as after a failover: subscribe again from the last id"
 })
-
 const left = new Unavailable({ message: "the subscription was closed" })
 
-type StreamEnd = Unavailable | PermissionDenied
+/** The log lacks an event between others: nothing may be sent across the gap. */
+const gapAt = (channel: ChannelName, position: number): StoredDataInvalid =>
+  new StoredDataInvalid({ cause: new Error(`the log of channel ${channel} has no event at position ${position}`) })
 
-/** Woken at each change; who waits names the version that it has seen, so that no change is missed. */
-class Changes {
-  version = 0
-  private readonly waiters = new Set<() => void>()
-
-  wake(): void {
-    this.version++
-    const waiters = [...this.waiters]
-    this.waiters.clear()
-    for (const waiter of waiters) waiter()
-  }
-
-  /** Resumes once there is a change after this version. */
-  since(version: number): Effect.Effect<void> {
-    return Effect.callback((resume) => {
-      if (this.version !== version) return resume(Effect.void)
-      const waiter = () => resume(Effect.void)
-      this.waiters.add(waiter)
-      return Effect.sync(() => this.waiters.delete(waiter))
-    })
-  }
-}
-
-/** One channel with subscribers. */
-class Feed extends Changes {
-  readonly ring: EventRing
-  /** Pieces of the log below the ring. */
-  readonly pieces: Array<ReadonlyArray<EncodedEvent>> = []
-  readonly reading = Semaphore.makeUnsafe(1)
-  subscribers = 0
-  end: StreamEnd | undefined
-
-  constructor(ring: EventRing) {
-    super()
-    this.ring = ring
-  }
-
-  finish(end: StreamEnd): void {
-    this.end ??= end
-    this.wake()
-  }
+const missing = (after: number, events: ReadonlyArray<LoggedEvent>): number | undefined => {
+  const index = events.findIndex((event, place) => event.position !== after + 1 + place)
+  return index < 0 ? undefined : after + 1 + index
 }
 
 class Hub {
   private readonly feeds = new Map<ChannelName, Feed>()
-  private readonly opening = Semaphore.makeUnsafe(1)
+  /** Feeds on their way; who subscribes meanwhile waits for them. */
+  private readonly opening = new Map<ChannelName, Deferred.Deferred<void, ReadError>>()
   /** Channels that this server has written to since the last signal, with their last positions. */
   private readonly dirty = new Map<ChannelName, number>()
   private readonly commits = new Changes()
+  private readonly metrics = new HubMetrics()
+  /**
+   * Whether the log was found to hold what the rings hold, by the last look at it. After a look that failed it may have
+   * lost events, and what this server commits may not follow what it sent: then all goes through the log.
+   */
+  private isVerified = true
   private end: StreamEnd | undefined
   private readonly options: EventHubOptions
   private readonly log: EventLog["Service"]
@@ -168,34 +153,40 @@ class Hub {
 
   readonly subscribe = (
     channel: ChannelName,
-    after: number
-  ): Effect.Effect<Subscription, ReadError | Unavailable, Scope.Scope> =>
-    Effect.gen({ self: this }, function* () {
-      if (this.end !== undefined) return yield* this.end as Unavailable
-      const feed = yield* Effect.acquireRelease(this.join(channel), (joined) => this.leave(channel, joined))
-      let cursor = after
-      const take: Subscription["take"] = Effect.gen({ self: this }, function* () {
-        while (true) {
-          const version = feed.version
-          const end = feed.end ?? this.end
-          if (end !== undefined) return yield* Effect.fail(end)
-          if (cursor < feed.ring.last) {
-            const events =
-              cursor + 1 >= feed.ring.first
-                ? feed.ring.after(cursor, maxTake, maxTakeBytes)
-                : yield* this.below(channel, feed, cursor)
-            const tail = events[events.length - 1]
-            if (tail !== undefined) {
-              cursor = tail.position
-              return events
-            }
-            // The log has less than it had: the next look at the heads ends the subscription.
-          }
-          yield* feed.since(version)
+    after: number,
+    afterId?: string
+  ): Effect.Effect<Subscription, ReadError | StreamEnd, Scope.Scope> =>
+    Effect.map(this.join(channel, { position: after, id: afterId }), ([feed, cursor]) => ({
+      take: this.take(channel, feed, cursor),
+      ended: feed.ended
+    }))
+
+  private take(channel: ChannelName, feed: Feed, cursor: Cursor): Subscription["take"] {
+    return Effect.gen({ self: this }, function* () {
+      while (true) {
+        const version = feed.version
+        const end = feed.end ?? this.end
+        if (end !== undefined) return yield* Effect.fail(end)
+        if (cursor.position < feed.ring.last) {
+          const events = feed.ring.reaches(cursor.position)
+            ? this.fromRing(feed, cursor)
+            : yield* Effect.raceFirst(this.below(channel, feed, cursor), feed.ended)
+          const tail = events[events.length - 1]
+          // The event that the subscriber took last is not in the log, or is another one.
+          if (tail === undefined) return yield* wentBackwards
+          cursor.position = tail.position
+          cursor.id = tail.id
+          return events
         }
-      })
-      return { take }
+        yield* feed.since(version)
+      }
     })
+  }
+
+  private fromRing({ ring }: Feed, { id, position }: Cursor): ReadonlyArray<EncodedEvent> {
+    this.metrics.count("ringHits")
+    return id !== undefined && ring.idAt(position) !== id ? [] : ring.after(position, maxTake, maxTakeBytes)
+  }
 
   readonly drain: Effect.Effect<void> = Effect.sync(() => {
     this.end = draining
@@ -207,11 +198,20 @@ class Hub {
     for (const batch of batches) {
       const tail = batch[batch.length - 1]
       if (tail === undefined) continue
-      this.dirty.set(tail.channel, Math.max(this.dirty.get(tail.channel) ?? 0, tail.position))
-      const feed = this.feeds.get(tail.channel)
-      if (feed !== undefined && (feed.ring.offer(batch) || feed.ring.isBehind)) feed.wake()
+      const { channel, position } = tail
+      this.dirty.set(channel, Math.max(this.dirty.get(channel) ?? 0, position))
+      const feed = this.feeds.get(channel)
+      if (feed === undefined) continue
+      if (!this.isVerified) this.grewTo(channel, position)
+      else if (this.offer(feed, batch) || feed.ring.isBehind) feed.wake()
     }
     this.commits.wake()
+  }
+
+  private offer(feed: Feed, events: ReadonlyArray<LoggedEvent>): boolean {
+    const offered = feed.ring.offer(events)
+    if (offered === "contradicts") feed.finish(wentBackwards)
+    return offered === "grown"
   }
 
   /** One signal for all that was committed in the meantime, never inside a transaction. */
@@ -222,7 +222,8 @@ class Hub {
       const signal = [...this.dirty]
       this.dirty.clear()
       // A signal that is lost is made up for by the look at the log every second.
-      yield* Effect.ignore(this.signals.send(signal))
+      const sent = yield* Effect.exit(Effect.timeout(this.signals.send(signal), signalTimeout))
+      if (sent._tag === "Success") this.metrics.count("signalsSent")
       yield* Effect.sleep(signalInterval)
     })
   )
@@ -232,7 +233,8 @@ class Hub {
   )
 
   private onSignal(signal: Signal): Effect.Effect<void> {
-    if (signal === "all") return Effect.ignore(this.lookAtHeads)
+    this.metrics.count("signalsReceived")
+    if (signal === "all") return Effect.asVoid(this.lookAtLog(false))
     return Effect.sync(() => {
       for (const [channel, position] of signal) this.grewTo(channel, position)
     })
@@ -246,116 +248,186 @@ class Hub {
   }
 
   /** The guarantee: whatever happens to signals, the log is looked at. */
-  readonly watchHeads: Effect.Effect<never> = Effect.suspend(() => {
+  readonly watchLog: Effect.Effect<never> = Effect.suspend(() => {
     let failed = 0
     return Effect.forever(
       Effect.gen({ self: this }, function* () {
         yield* Effect.sleep(pollInterval)
-        const looked = yield* Effect.result(Effect.timeout(this.lookAtHeads, pollTimeout))
-        failed = looked._tag === "Success" ? 0 : failed + 1
+        failed = (yield* this.lookAtLog(true)) ? 0 : failed + 1
         if (failed >= maxFailedPolls) for (const feed of this.feeds.values()) feed.finish(databaseLost)
+        this.closeIdle()
+        yield* this.metrics.flush(this.feeds)
       })
     )
   })
 
-  private readonly lookAtHeads: Effect.Effect<void, ReadError> = Effect.suspend(() => {
-    const before = new Map(Array.from(this.feeds, ([channel, feed]) => [channel, feed.ring.last]))
-    if (before.size === 0) return Effect.void
-    return Effect.map(this.log.heads([...before.keys()]), (heads) => {
-      for (const [channel, head] of heads) {
-        const feed = this.feeds.get(channel)
-        // What was in the ring before the log was asked must be in the log.
-        if (feed !== undefined && head < (before.get(channel) ?? 0)) feed.finish(wentBackwards)
-        this.grewTo(channel, head)
-      }
+  /** Finds what has come, and what is there no more. Says whether the log could be looked at. */
+  private lookAtLog(isPoll: boolean): Effect.Effect<boolean> {
+    return Effect.suspend(() => {
+      const before = Array.from(this.feeds, ([channel, feed]) => {
+        const { last, lastId, target } = feed.ring
+        return { channel, feed, last, lastId, target }
+      })
+      const places = before.flatMap(({ channel, last }) => (last > 0 ? [[channel, last] as const] : []))
+      const look = Effect.all([this.log.heads(before.map(({ channel }) => channel)), this.log.idsAt(places)], {
+        concurrency: "unbounded"
+      })
+      return Effect.match(Effect.timeout(before.length === 0 ? Effect.succeed(undefined) : look, pollTimeout), {
+        onFailure: () => {
+          this.isVerified = false
+          for (const { feed } of before) feed.ring.forgetEarly()
+          return false
+        },
+        onSuccess: (looked) => {
+          const [heads, ids] = looked ?? []
+          for (const { channel, feed, last, lastId, target } of before) {
+            const head = heads?.get(channel) ?? 0
+            // What was in the ring before the log was asked must be in the log.
+            if (head < last || (last > 0 && ids?.get(channel) !== lastId)) feed.finish(wentBackwards)
+            // What was only heard of may be wrong.
+            if (head < target && feed.ring.target === target) feed.ring.target = Math.max(feed.ring.last, head)
+            if (isPoll && head > feed.ring.target) this.metrics.count("pollFound", head - feed.ring.target)
+            this.grewTo(channel, head)
+          }
+          this.isVerified = true
+          return true
+        }
+      })
     })
-  })
+  }
 
-  /** The channel's feed; the first subscriber opens it, others meanwhile wait for that. */
-  private join(channel: ChannelName): Effect.Effect<Feed, ReadError> {
-    return this.opening.withPermit(
-      Effect.suspend(() => {
-        const open = this.feeds.get(channel)
-        if (open === undefined || open.end !== undefined) return this.open(channel)
-        open.subscribers++
-        return Effect.succeed(open)
+  private closeIdle(): void {
+    for (const [channel, feed] of this.feeds) {
+      feed.idleLooks = feed.subscribers.size > 0 ? 0 : feed.idleLooks + 1
+      if (feed.idleLooks <= maxIdleLooks && (feed.end === undefined || feed.idleLooks === 0)) continue
+      feed.finish(left)
+      this.feeds.delete(channel)
+    }
+  }
+
+  /** Makes a subscriber one of the channel's feed, which the first of them opens. */
+  private join(
+    channel: ChannelName,
+    cursor: Cursor
+  ): Effect.Effect<readonly [Feed, Cursor], ReadError | StreamEnd, Scope.Scope> {
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.gen({ self: this }, function* () {
+        while (true) {
+          if (this.end !== undefined) return yield* Effect.fail(this.end)
+          const feed = this.feeds.get(channel)
+          if (feed !== undefined && feed.end === undefined) {
+            feed.subscribers.add(cursor)
+            const leave = Effect.sync(() => feed.subscribers.delete(cursor))
+            yield* Scope.addFinalizer(yield* Effect.scope, leave)
+            return [feed, cursor] as const
+          }
+          let opening = this.opening.get(channel)
+          if (opening === undefined) {
+            opening = Deferred.makeUnsafe()
+            this.opening.set(channel, opening)
+            yield* Effect.forkIn(this.open(channel, opening), this.scope)
+          }
+          yield* restore(Deferred.await(opening))
+        }
       })
     )
   }
 
-  /** A feed with its first subscriber. It starts at the log's head. */
-  private open(channel: ChannelName): Effect.Effect<Feed, ReadError> {
-    return Effect.gen({ self: this }, function* () {
+  /** A feed that starts with the last event of the log. */
+  private open(channel: ChannelName, opening: Deferred.Deferred<void, ReadError>): Effect.Effect<void> {
+    const open = Effect.gen({ self: this }, function* () {
       const head = Effect.map(this.log.heads([channel]), (heads) => heads.get(channel) ?? 0)
-      const ring = new EventRing(yield* head, this.options.ring, (event) =>
+      const start = yield* head
+      const id = start === 0 ? undefined : (yield* this.log.idsAt([[channel, start]])).get(channel)
+      if (start > 0 && id === undefined) return yield* wentBackwards
+      const ring = new EventRing(start, id, this.options.ring, (event) =>
         this.codec.complete(event.message, event.timestamp)
       )
       const feed = new Feed(ring)
-      feed.subscribers = 1
       this.feeds.set(channel, feed)
       yield* Effect.forkIn(this.readOn(channel, feed), this.scope)
       // What was committed before the feed was there to hear of it is found by a second look.
-      this.grewTo(channel, yield* Effect.tapError(head, () => this.leave(channel, feed)))
-      return feed
+      this.grewTo(channel, yield* Effect.tapError(head, (error) => Effect.sync(() => feed.finish(asEnd(error)))))
     })
-  }
-
-  private leave(channel: ChannelName, feed: Feed): Effect.Effect<void> {
-    return Effect.sync(() => {
-      feed.subscribers--
-      if (feed.subscribers > 0) return
-      feed.finish(left)
-      if (this.feeds.get(channel) === feed) this.feeds.delete(channel)
-    })
+    return open.pipe(
+      Effect.timeoutOrElse({ duration: openTimeout, orElse: () => Effect.fail(databaseLost) }),
+      Effect.onExit((exit) =>
+        Effect.sync(() => {
+          this.opening.delete(channel)
+          Deferred.doneUnsafe(opening, exit)
+        })
+      ),
+      Effect.ignoreCause
+    )
   }
 
   /** The channel's one reader: brings the ring up to what is known to exist, for as long as the feed lives. */
   private readOn(channel: ChannelName, feed: Feed): Effect.Effect<void> {
+    const { batchSize } = this.options
+    const { ring } = feed
     return Effect.gen({ self: this }, function* () {
-      while (feed.end === undefined) {
+      while (true) {
         const version = feed.version
-        if (!feed.ring.isBehind) {
+        if (feed.end !== undefined) return
+        if (!ring.isBehind) {
           yield* feed.since(version)
           continue
         }
         yield* Effect.sleep(gapPatience)
-        if (!feed.ring.isBehind) continue
-        const { last, target } = feed.ring
-        const events = yield* this.log
-          .read(channel, last, target, this.options.batchSize, maxReadBytes)
-          .pipe(Effect.retry(Schedule.spaced(Duration.millis(200)).pipe(Schedule.upTo({ times: 50 }))), Effect.option)
-        if (events._tag === "None") return feed.finish(databaseLost)
-        if (feed.ring.offer(events.value)) feed.wake()
-        else if (events.value.length === 0) yield* Effect.sleep(pollInterval)
+        if (!ring.isBehind) continue
+        const { last, lastId, target } = ring
+        const events = yield* Effect.retry(this.log.read(channel, last, target, batchSize, maxReadBytes, lastId), {
+          schedule: readAgain,
+          while: isTransient
+        })
+        const gap = missing(last, events)
+        if (gap !== undefined) return yield* gapAt(channel, gap)
+        if (this.offer(feed, events)) feed.wake()
+        else if (events.length === 0) {
+          // There is less than was heard of, or something else: that look tells which.
+          yield* this.lookAtLog(false)
+          if (feed.end === undefined && ring.isBehind) yield* Effect.sleep(pollInterval)
+        }
       }
-    })
+    }).pipe(
+      Effect.raceFirst(feed.ended),
+      Effect.catch((error) => Effect.sync(() => feed.finish(asEnd(error))))
+    )
   }
 
   /** Events below the ring, from the log, by one reader at a time: who replays at the same place shares the read. */
   private below(
     channel: ChannelName,
     feed: Feed,
-    cursor: number
+    cursor: Cursor
   ): Effect.Effect<ReadonlyArray<EncodedEvent>, ReadError> {
+    const after = { ...cursor }
+    this.metrics.count("ringMisses")
     return feed.reading.withPermit(
       Effect.suspend(() => {
-        const piece = feed.pieces.find(
-          (events) =>
-            (events[0]?.position ?? Number.POSITIVE_INFINITY) <= cursor + 1 && (events.at(-1)?.position ?? 0) > cursor
-        )
-        if (piece !== undefined) return Effect.succeed(piece.slice(cursor + 1 - (piece[0] as EncodedEvent).position))
-        return this.log.read(channel, cursor, feed.ring.last, this.options.batchSize, maxReadBytes).pipe(
-          Effect.map((logged) => {
+        const kept = feed.kept(after)
+        if (kept !== undefined) return Effect.succeed(kept)
+        const { batchSize } = this.options
+        return Effect.flatMap(
+          this.log.read(channel, after.position, feed.ring.last, batchSize, maxTakeBytes, after.id),
+          (logged) => {
+            const gap = missing(after.position, logged)
+            if (gap !== undefined) return Effect.fail(gapAt(channel, gap))
             const events = logged.map((event) => ({
               position: event.position,
+              id: event.id,
               bytes: this.codec.complete(event.message, event.timestamp)
             }))
-            if (events.length > 0) feed.pieces.push(events)
-            if (feed.pieces.length > maxPieces) feed.pieces.shift()
-            return events
-          })
+            if (events.length > 0) feed.keep({ after, events })
+            return Effect.succeed(events)
+          }
         )
       })
     )
   }
 }
+
+const isTransient = (error: ReadError): boolean => error._tag === "Unavailable" || error._tag === "Contended"
+
+const asEnd = (error: ReadError | StreamEnd): StreamEnd =>
+  error._tag === "Unavailable" || error._tag === "Contended" ? databaseLost : error

@@ -7,6 +7,7 @@ import type { LoggedEvent } from "../schema/Event.ts"
 /** An event as it goes to a subscriber: encoded once for all of them. */
 export interface EncodedEvent {
   readonly position: number
+  readonly id: string
   readonly bytes: Uint8Array
 }
 
@@ -15,25 +16,40 @@ export interface RingBounds {
   readonly maxBytes: number
 }
 
+/** What became of a batch: `contradicts` says that another event is known to be where one of it is. */
+export type Offered = "grown" | "unchanged" | "contradicts"
+
 /** Batches that came before their time wait for those between; more than this many are left to the log. */
 const maxEarly = 256
+
+const sizeOf = (batch: ReadonlyArray<LoggedEvent>): number =>
+  batch.reduce((size, event) => size + event.message.length, 0)
 
 export class EventRing {
   /** The position of the last event in the ring, or where the ring starts when it holds none. */
   last: number
   /** The highest position that is known to exist. */
   target: number
+  /** The id of the event before the first; none at the beginning of a log. */
+  private idBefore: string | undefined
   /** The first `dropped` places are empty. */
   private events: Array<EncodedEvent | undefined> = []
   private dropped = 0
   private bytes = 0
   private readonly early = new Map<number, ReadonlyArray<LoggedEvent>>()
+  private earlyBytes = 0
   private readonly bounds: RingBounds
   private readonly encode: (event: LoggedEvent) => Uint8Array
 
-  constructor(start: number, bounds: RingBounds, encode: (event: LoggedEvent) => Uint8Array) {
+  constructor(
+    start: number,
+    startId: string | undefined,
+    bounds: RingBounds,
+    encode: (event: LoggedEvent) => Uint8Array
+  ) {
     this.last = start
     this.target = start
+    this.idBefore = startId
     this.bounds = bounds
     this.encode = encode
   }
@@ -48,28 +64,51 @@ export class EventRing {
     return this.target > this.last
   }
 
+  get lastId(): string | undefined {
+    return this.idAt(this.last)
+  }
+
+  /** Whether the event after this position is in the ring, or will be the next to come. */
+  reaches(position: number): boolean {
+    return position + 1 >= this.first
+  }
+
+  /** The id of the event at this position, from the one before the first to the last. */
+  idAt(position: number): string | undefined {
+    const { first } = this
+    return position === first - 1 ? this.idBefore : this.events[this.dropped + position - first]?.id
+  }
+
   /**
    * Takes events that follow each other. Those that continue the ring go in, with what waited for them; those that come
-   * early wait; those that are there already are passed over. Says whether the ring has grown.
+   * early wait; those that are there already are passed over.
    */
-  offer(batch: ReadonlyArray<LoggedEvent>): boolean {
+  offer(batch: ReadonlyArray<LoggedEvent>): Offered {
     const [head] = batch
     const tail = batch[batch.length - 1]
-    if (head === undefined || tail === undefined || tail.position <= this.last) return false
+    if (head === undefined || tail === undefined) return "unchanged"
+    if (this.isContradictedBy(batch)) return "contradicts"
+    if (tail.position <= this.last) return "unchanged"
     this.target = Math.max(this.target, tail.position)
     if (head.position > this.last + 1) {
-      if (this.early.size < maxEarly) this.early.set(head.position, batch)
-      return false
+      this.keepForLater(batch)
+      return "unchanged"
     }
     let next: ReadonlyArray<LoggedEvent> | undefined = batch
     while (next !== undefined) {
       for (const event of next) if (event.position === this.last + 1) this.push(event)
       next = this.early.get(this.last + 1)
-      this.early.delete(this.last + 1)
+      this.forget(this.last + 1)
     }
-    for (const position of this.early.keys()) if (position <= this.last) this.early.delete(position)
+    for (const position of this.early.keys()) if (position <= this.last) this.forget(position)
     this.shrink()
-    return true
+    return "grown"
+  }
+
+  /** Forgets what came before its time: it may not be in the log any more. */
+  forgetEarly(): void {
+    this.early.clear()
+    this.earlyBytes = 0
   }
 
   /**
@@ -87,9 +126,33 @@ export class EventRing {
     return this.events.slice(start, end) as ReadonlyArray<EncodedEvent>
   }
 
+  private isContradictedBy(batch: ReadonlyArray<LoggedEvent>): boolean {
+    for (const { id, position } of batch) {
+      if (position > this.last) return false
+      if (position >= this.first - 1 && this.idAt(position) !== id) return true
+    }
+    return false
+  }
+
+  private keepForLater(batch: ReadonlyArray<LoggedEvent>): void {
+    const size = sizeOf(batch)
+    const position = batch[0]?.position
+    if (position === undefined || this.early.has(position)) return
+    if (this.early.size >= maxEarly || this.earlyBytes + size > this.bounds.maxBytes) return
+    this.early.set(position, batch)
+    this.earlyBytes += size
+  }
+
+  private forget(position: number): void {
+    const batch = this.early.get(position)
+    if (batch === undefined) return
+    this.early.delete(position)
+    this.earlyBytes -= sizeOf(batch)
+  }
+
   private push(event: LoggedEvent): void {
     const bytes = this.encode(event)
-    this.events.push({ position: event.position, bytes })
+    this.events.push({ position: event.position, id: event.id, bytes })
     this.bytes += bytes.length
     this.last = event.position
   }
@@ -99,7 +162,9 @@ export class EventRing {
       this.events.length - this.dropped > this.bounds.maxEvents ||
       (this.bytes > this.bounds.maxBytes && this.events.length - this.dropped > 1)
     ) {
-      this.bytes -= (this.events[this.dropped] as EncodedEvent).bytes.length
+      const oldest = this.events[this.dropped] as EncodedEvent
+      this.idBefore = oldest.id
+      this.bytes -= oldest.bytes.length
       this.events[this.dropped] = undefined
       this.dropped++
     }

@@ -80,7 +80,7 @@ export class Events extends Context.Service<
         if (startEventId === "") return yield* hub.subscribe(channel, 0)
         const id = yield* parseStartEventId(startEventId)
         const position = yield* orNotFound("event", id, yield* log.positionOf(channel, id))
-        return yield* hub.subscribe(channel, position)
+        return yield* hub.subscribe(channel, position, id)
       })
 
       return Events.of({ query, subscribe })

@@ -48,11 +48,15 @@ export const layer = (config: ConnectionConfig) =>
           const connection = yield* Effect.flatMap(PgConnection.make(base), (made) => made.pin)
           const queue = yield* Effect.timeout(connection.listen(notifyChannel), answerTimeout)
           const check = Effect.timeout(Effect.delay(connection.query("SELECT 1"), checkInterval), checkLimit)
-          // What happened while nobody listened is found by looking at all channels.
+          // What happened while nobody listened is found by looking at all channels; so is what became of the database.
+          const all = Stream.succeed<Signal>("all")
           return Stream.concat(
-            Stream.succeed<Signal>("all"),
+            all,
             Stream.map(Stream.fromQueue(queue), ({ payload }) => signalOf(payload))
-          ).pipe(Stream.interruptWhen(Effect.forever(check)))
+          ).pipe(
+            Stream.interruptWhen(Effect.forever(check)),
+            Stream.catchCause((cause) => Stream.concat(all, Stream.failCause(cause)))
+          )
         })
       )
       return EventSignals.of({

@@ -27,16 +27,22 @@ export class EventLog extends Context.Service<
     readonly positionOf: (channel: ChannelName, id: string) => Effect.Effect<Option.Option<number>, ReadError>
     /**
      * The events at positions `after + 1` to `upTo`, in order: `limit` of them at most, and no more than fill
-     * `maxBytes`, but one at least where there is one.
+     * `maxBytes`, but one at least where there is one. With `afterId`: none, unless that is the event at `after`, so
+     * that what is read goes on from there and is not of a log that took its place.
      */
     readonly read: (
       channel: ChannelName,
       after: number,
       upTo: number,
       limit: number,
-      maxBytes: number
+      maxBytes: number,
+      afterId?: string
     ) => Effect.Effect<ReadonlyArray<LoggedEvent>, ReadError>
     /** The last position of each of these channels; 0 for one without events. */
     readonly heads: (channels: ReadonlyArray<ChannelName>) => Effect.Effect<ReadonlyMap<ChannelName, number>, ReadError>
+    /** The ids of the events at these positions, one a channel; none where there is no event. */
+    readonly idsAt: (
+      places: ReadonlyArray<readonly [channel: ChannelName, position: number]>
+    ) => Effect.Effect<ReadonlyMap<ChannelName, string>, ReadError>
   }
 >()("orchestrator/services/store/EventLog") {}
