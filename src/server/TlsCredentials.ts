@@ -14,13 +14,13 @@ const contextOptions = (files: TlsFiles) => ({
 
 export class TlsCredentials extends ServerCredentials {
   /** With `mutual`, clients must show a certificate of a trusted CA. */
-  constructor(files: TlsFiles, mutual: boolean) {
+  constructor(files: TlsFiles, mutual: boolean, handshakeTimeout = handshakeTimeoutMillis) {
     super(
       {
         requestCert: mutual,
         rejectUnauthorized: mutual,
         minVersion: "TLSv1.2",
-        handshakeTimeout: handshakeTimeoutMillis
+        handshakeTimeout
       },
       contextOptions(files)
     )

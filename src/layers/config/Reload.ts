@@ -35,21 +35,22 @@ export const reloading = <A>(
   Effect.gen(function* () {
     const current = yield* SubscriptionRef.make(options.initial)
     let refused = ""
+    const refuse = Effect.fnUntraced(function* (why: string) {
+      if (why === refused) return
+      refused = why
+      yield* counted(options.what, "refused")
+      yield* Effect.logError(`the new ${options.what} cannot be used, the old stay in use: ${why}`)
+    })
     const look = Effect.gen(function* () {
       const found = yield* options.read
-      if (Result.isFailure(found)) {
-        const why = found.failure.join("; ")
-        if (why === refused) return
-        refused = why
-        yield* counted(options.what, "refused")
-        return yield* Effect.logError(`the new ${options.what} cannot be used, the old stay in use: ${why}`)
-      }
+      if (Result.isFailure(found)) return yield* refuse(found.failure.join("; "))
       refused = ""
       if (options.fingerprint(found.success) === options.fingerprint(yield* SubscriptionRef.get(current))) return
       yield* SubscriptionRef.set(current, found.success)
       yield* counted(options.what, "taken")
       yield* Effect.logInfo(`the ${options.what} have changed, the new ones are in use`)
-    })
+      // Whatever goes wrong in a reading, the next is not to be the less tried.
+    }).pipe(Effect.catchDefect((defect) => refuse(String(defect))))
     yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(options.interval), look)))
     return current
   })

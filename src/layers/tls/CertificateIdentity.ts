@@ -17,32 +17,42 @@ const denied = (why: string): PermissionDenied => new PermissionDenied({ message
 const isValidAt = (certificate: X509Certificate, millis: number): boolean =>
   certificate.validFromDate.getTime() <= millis && millis <= certificate.validToDate.getTime()
 
-/** Clients' certificates seen last, with the CA that was found to have signed each; CAs are those of one reading of the files. */
+/** How many clients' certificates are remembered, with the CAs that have signed each; CAs are those of one reading. */
 const maxRemembered = 1000
+
+interface Known {
+  readonly leaf: X509Certificate
+  /** More than one where a CA was renewed with its key. */
+  readonly signers: ReadonlyArray<X509Certificate>
+}
 
 export const layer = (files: SubscriptionRef.SubscriptionRef<TlsFiles>): Layer.Layer<ClientIdentity> => {
   let rememberedFor: TlsFiles | undefined
-  const remembered = new Map<string, { readonly leaf: X509Certificate; readonly ca: X509Certificate }>()
+  const remembered = new Map<string, Known>()
 
-  /** The CA of these that has signed the certificate; it may do so, and the certificate is no CA itself. */
-  const issuerOf = (raw: Uint8Array, organization: string, current: TlsFiles, cas: ReadonlyArray<CaCertificate>) => {
+  /** The certificate, with the CAs of these that have signed it and may do so: none, when it is itself a CA's. */
+  const known = (
+    raw: Uint8Array,
+    organization: string,
+    current: TlsFiles,
+    cas: ReadonlyArray<CaCertificate>
+  ): Known => {
     if (rememberedFor !== current) {
       remembered.clear()
       rememberedFor = current
     }
     const leaf = new X509Certificate(raw)
     const id = `${leaf.fingerprint256} ${organization}`
-    const known = remembered.get(id)
-    if (known !== undefined) return known
-    if (leaf.ca) return undefined
-    const issuer = cas.find(
-      ({ certificate: ca }) => ca.ca && leaf.checkIssued(ca) && leaf.verify(ca.publicKey)
-    )?.certificate
-    if (issuer === undefined) return undefined
+    const found = remembered.get(id)
+    if (found !== undefined) return found
+    const signers = leaf.ca
+      ? []
+      : cas
+          .map(({ certificate }) => certificate)
+          .filter((ca) => ca.ca && leaf.checkIssued(ca) && leaf.verify(ca.publicKey))
     if (remembered.size >= maxRemembered) remembered.clear()
-    const found = { leaf, ca: issuer }
-    remembered.set(id, found)
-    return found
+    remembered.set(id, { leaf, signers })
+    return { leaf, signers }
   }
 
   return Layer.succeed(
@@ -56,9 +66,9 @@ export const layer = (files: SubscriptionRef.SubscriptionRef<TlsFiles>): Layer.L
           const current = yield* SubscriptionRef.get(files)
           const cas = current.organizations.get(claimed)
           if (cas === undefined) return yield* denied(`cannot find MSPID "${claimed}" in allowed organizations`)
-          const found = issuerOf(certificate.raw, claimed, current, cas)
+          const { leaf, signers } = known(certificate.raw, claimed, current, cas)
           const now = yield* Clock.currentTimeMillis
-          if (found === undefined || !isValidAt(found.leaf, now) || !isValidAt(found.ca, now)) {
+          if (!isValidAt(leaf, now) || !signers.some((ca) => isValidAt(ca, now))) {
             return yield* denied(`invalid issuer for MSPID "${claimed}"`)
           }
         })

@@ -5,8 +5,10 @@
 import { createHash, createPrivateKey, X509Certificate } from "node:crypto"
 import { readdir, readFile, stat } from "node:fs/promises"
 import { join } from "node:path"
+import { createSecureContext } from "node:tls"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import { keyIdOf } from "./KeyIdentifier.ts"
 
 export interface TlsPaths {
   readonly certificate: string
@@ -21,6 +23,9 @@ export interface TlsPaths {
 export interface CaCertificate {
   readonly file: string
   readonly certificate: X509Certificate
+  /** Its public key, to be compared. */
+  readonly key: string
+  readonly keyId: string | undefined
 }
 
 export interface TlsFiles {
@@ -49,9 +54,13 @@ class Problems extends Error {
 }
 
 const pemBlock = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g
+const pemBegin = /-----BEGIN CERTIFICATE-----/g
 
-const certificatesIn = (text: string): ReadonlyArray<X509Certificate> =>
-  (text.match(pemBlock) ?? []).map((block) => new X509Certificate(block))
+const certificatesIn = (text: string): ReadonlyArray<X509Certificate> => {
+  const blocks = text.match(pemBlock) ?? []
+  if (blocks.length !== (text.match(pemBegin) ?? []).length) throw new Error("it ends within a certificate")
+  return blocks.map((block) => new X509Certificate(block))
+}
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
@@ -77,33 +86,14 @@ const nonEmpty = (certificates: ReadonlyArray<X509Certificate>): ReadonlyArray<X
 
 const folder = "ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR"
 
-/** Files in the organizations' folders; links are followed, files beside the folders and folders inside are skipped. */
-const readOrganizations = async (
-  path: string,
-  problems: Array<Problem>
-): Promise<ReadonlyMap<string, ReadonlyArray<CaCertificate>>> => {
-  const organizations = new Map<string, ReadonlyArray<CaCertificate>>()
-  const entries = await readdir(path).catch((error: unknown) => {
+/** What is in a folder, in order, or why it cannot be read. */
+const namesIn = async (path: string, problems: Array<Problem>): Promise<ReadonlyArray<string>> => {
+  try {
+    return (await readdir(path)).sort()
+  } catch (error) {
     problems.push({ variable: folder, why: `${path}: ${messageOf(error)}` })
     return []
-  })
-  for (const organization of entries.sort()) {
-    const inside = join(path, organization)
-    if (!(await isFolder(inside))) continue
-    const found: Array<CaCertificate> = []
-    for (const name of (await readdir(inside)).sort()) {
-      const file = join(inside, name)
-      if (await isFolder(file)) continue
-      const certificates = await using(problems, folder, file, (content) =>
-        nonEmpty(certificatesIn(content.toString()))
-      )
-      found.push(...(certificates ?? []).map((certificate) => ({ file, certificate })))
-    }
-    if (organization.startsWith("..")) continue
-    if (found.length === 0) problems.push({ variable: folder, why: `${inside}: it holds no CA certificate` })
-    organizations.set(organization, found)
   }
-  return organizations
 }
 
 /** A link that leads nowhere is no folder: it is a file that cannot be read. */
@@ -115,40 +105,85 @@ const isFolder = async (path: string): Promise<boolean> => {
   }
 }
 
-/**
- * Two CAs of one subject and key id with different keys: TLS takes whichever comes first, so that one organization's
- * could keep another's clients out, or pass for it.
- */
-const twins = (all: ReadonlyArray<CaCertificate>): ReadonlyArray<Problem> => {
-  const seen = new Map<string, CaCertificate>()
-  const problems: Array<Problem> = []
-  for (const one of all) {
-    const name = `${one.certificate.subject}\n${keyIdOf(one.certificate)}`
-    const other = seen.get(name)
-    if (other === undefined) seen.set(name, one)
-    else if (!publicKeyOf(one.certificate).equals(publicKeyOf(other.certificate))) {
-      problems.push({
-        variable: folder,
-        why: `${one.file} and ${other.file} hold CAs of the same subject and key id with different keys: one of them must go`
-      })
+/** Files in the organizations' folders; links are followed, files beside the folders and folders inside are skipped. */
+const readOrganizations = async (
+  path: string,
+  problems: Array<Problem>
+): Promise<ReadonlyMap<string, ReadonlyArray<CaCertificate>>> => {
+  const organizations = new Map<string, ReadonlyArray<CaCertificate>>()
+  for (const organization of await namesIn(path, problems)) {
+    const inside = join(path, organization)
+    // Mounted secrets keep their content in such folders, and link to it.
+    if (organization.startsWith("..") || !(await isFolder(inside))) continue
+    const known = problems.length
+    const found: Array<CaCertificate> = []
+    for (const name of await namesIn(inside, problems)) {
+      const file = join(inside, name)
+      if (!(await isFolder(file))) found.push(...(await readCas(problems, folder, file)))
     }
+    if (found.length === 0 && problems.length === known) {
+      problems.push({ variable: folder, why: `${inside}: it holds no CA certificate` })
+    }
+    organizations.set(organization, found)
+  }
+  return organizations
+}
+
+/** All certificates of a file, each with a key that can be used and compared. */
+const readCas = async (
+  problems: Array<Problem>,
+  variable: string,
+  file: string
+): Promise<ReadonlyArray<CaCertificate>> =>
+  (await using(problems, variable, file, (content) =>
+    nonEmpty(certificatesIn(content.toString())).map((certificate) => ({
+      file,
+      certificate,
+      key: certificate.publicKey.export({ type: "spki", format: "der" }).toString("base64"),
+      keyId: keyIdOf(certificate)
+    }))
+  )) ?? []
+
+/** Names that TLS takes for the same are the same here too: it minds neither case nor spaces. */
+const looseSubject = ({ certificate }: CaCertificate): string =>
+  (certificate.subject ?? "")
+    .split(/\n| \+ /)
+    .map((part) => part.toLowerCase().replace(/\\0[9a-d]|\\ |\s/g, ""))
+    .sort()
+    .join("\n")
+
+/**
+ * CAs of one subject with different keys that no key id tells apart: TLS takes whichever comes first, so that one
+ * organization's could keep another's clients out, or pass for it. A CA without a key id is anybody's twin; beside
+ * others of its own organization it may stay.
+ */
+const twins = (owners: ReadonlyArray<ReadonlyArray<CaCertificate>>): ReadonlyArray<Problem> => {
+  const seen = new Map<string, Array<readonly [owner: number, ca: CaCertificate]>>()
+  const problems: Array<Problem> = []
+  for (const [owner, ca] of owners.flatMap((cas, owner) => cas.map((ca) => [owner, ca] as const))) {
+    const subject = looseSubject(ca)
+    const others = seen.get(subject) ?? []
+    seen.set(subject, [...others, [owner, ca]])
+    const twin = others.find(
+      ([otherOwner, other]) =>
+        ca.key !== other.key &&
+        (ca.keyId === undefined || other.keyId === undefined ? owner !== otherOwner : ca.keyId === other.keyId)
+    )
+    if (twin === undefined) continue
+    const why = `${ca.file} and ${twin[1].file} hold CAs of the same subject with different keys and no key ids that differ: one of them must go`
+    problems.push({ variable: folder, why })
   }
   return problems
 }
 
-const publicKeyOf = (certificate: X509Certificate): Buffer =>
-  certificate.publicKey.export({ type: "spki", format: "der" })
-
-/** OID 2.5.29.14, subjectKeyIdentifier, as it stands in DER, with the identifier behind it. */
-const keyIdPrefix = Buffer.from([0x06, 0x03, 0x55, 0x1d, 0x0e])
-
-const keyIdOf = (certificate: X509Certificate): string => {
-  const at = certificate.raw.indexOf(keyIdPrefix)
-  if (at < 0) return ""
-  // OCTET STRING holding an OCTET STRING.
-  const outer = at + keyIdPrefix.length
-  const length = certificate.raw[outer + 3] ?? 0
-  return certificate.raw.subarray(outer + 4, outer + 4 + length).toString("hex")
+/** Why TLS would not take these, such as a key that it finds too weak. */
+const unusable = (certificate: Buffer, key: Buffer, trusted: ReadonlyArray<string>): ReadonlyArray<Problem> => {
+  try {
+    createSecureContext({ cert: certificate, key, ca: [...trusted] })
+    return []
+  } catch (error) {
+    return [{ variable: "ORCHESTRATOR_TLS_CERT_PATH", why: `TLS cannot use the certificates: ${messageOf(error)}` }]
+  }
 }
 
 const readAll = async (paths: TlsPaths): Promise<TlsFiles> => {
@@ -163,21 +198,20 @@ const readAll = async (paths: TlsPaths): Promise<TlsFiles> => {
     if (own?.checkPrivateKey(privateKey) === false) throw new Error(`it is not the key of ${paths.certificate}`)
     return content
   })
-  const { serverCa } = paths
   const own =
-    serverCa === undefined
-      ? []
-      : ((await using(problems, "ORCHESTRATOR_TLS_SERVER_CA_CERT", serverCa, (content) =>
-          nonEmpty(certificatesIn(content.toString())).map(
-            (one): CaCertificate => ({ file: serverCa, certificate: one })
-          )
-        )) ?? [])
-  const organizations =
+    paths.serverCa === undefined ? [] : await readCas(problems, "ORCHESTRATOR_TLS_SERVER_CA_CERT", paths.serverCa)
+  const organizations: TlsFiles["organizations"] =
     paths.clientCaFolder === undefined ? new Map() : await readOrganizations(paths.clientCaFolder, problems)
-  const all = [...own, ...[...organizations.values()].flat()]
-  problems.push(...twins(all))
+  const owners = [own, ...organizations.values()]
+  problems.push(...twins(owners))
+  const trusted = owners.flat().map((one) => one.certificate.toString())
+  if (paths.clientCaFolder !== undefined && trusted.length === 0 && problems.length === 0) {
+    problems.push({ variable: folder, why: `${paths.clientCaFolder}: it holds no folder of an organization` })
+  }
+  if (certificate !== undefined && key !== undefined && problems.length === 0) {
+    problems.push(...unusable(certificate, key, trusted))
+  }
   if (problems.length > 0 || certificate === undefined || key === undefined) throw new Problems(problems)
-  const trusted = all.map((one) => one.certificate.toString())
   const hash = createHash("sha256").update(certificate).update(key)
   for (const [organization, certificates] of organizations) {
     hash.update(`\n${organization}`)
