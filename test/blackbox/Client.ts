@@ -232,6 +232,9 @@ const over = (connection: grpc.Client, { channel, headers = [], mspid }: Identit
   } as Client
 }
 
-/** Connects to `host:port` without TLS. */
-export const client = (address: string, identity: Identity): Client =>
-  over(new grpc.Client(address, grpc.credentials.createInsecure(), connectionOptions), identity)
+/** Connects to `host:port`, without TLS unless it is given credentials. */
+export const client = (
+  address: string,
+  identity: Identity,
+  credentials: grpc.ChannelCredentials = grpc.credentials.createInsecure()
+): Client => over(new grpc.Client(address, credentials, connectionOptions), identity)

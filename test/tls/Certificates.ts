@@ -3,6 +3,7 @@
  * it is given another's.
  */
 import "reflect-metadata"
+import type { webcrypto } from "node:crypto"
 import * as x509 from "@peculiar/x509"
 
 x509.cryptoProvider.set(crypto)
@@ -15,7 +16,7 @@ export interface Issued {
   readonly certificate: string
   /** PEM, PKCS #8. */
   readonly key: string
-  readonly keys: CryptoKeyPair
+  readonly keys: webcrypto.CryptoKeyPair
   readonly name: x509.Name
   /** In hexadecimal; of CAs. */
   readonly keyId: string | undefined
@@ -37,14 +38,15 @@ export interface CertificateOptions {
   readonly usages?: ReadonlyArray<Usage>
   readonly serialNumber?: string
   readonly extensions?: ReadonlyArray<x509.Extension>
-  readonly keys?: CryptoKeyPair
+  readonly keys?: webcrypto.CryptoKeyPair
 }
 
 const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const
 
 const usageIds = { client: x509.ExtendedKeyUsage.clientAuth, server: x509.ExtendedKeyUsage.serverAuth }
 
-export const newKeys = (): Promise<CryptoKeyPair> => crypto.subtle.generateKey(algorithm, true, ["sign", "verify"])
+export const newKeys = (): Promise<webcrypto.CryptoKeyPair> =>
+  crypto.subtle.generateKey(algorithm, true, ["sign", "verify"])
 
 const hour = 3_600_000
 
@@ -57,10 +59,10 @@ const subjectName = (subject: Subject): x509.Name =>
     )
   )
 
-const keyIdentifier = async (key: CryptoKey): Promise<string> =>
+const keyIdentifier = async (key: webcrypto.CryptoKey): Promise<string> =>
   Buffer.from((await x509.SubjectKeyIdentifierExtension.create(key)).keyId, "hex").toString("hex")
 
-/** A certificate of a server is for 127.0.0.1. */
+/** A certificate of a server is for localhost. */
 export const issue = async (options: CertificateOptions): Promise<Issued> => {
   const { ca = false, usages } = options
   const keys = options.keys ?? (await newKeys())
@@ -87,7 +89,7 @@ export const issue = async (options: CertificateOptions): Promise<Issued> => {
       ...(authorityKeyId === undefined ? [] : [new x509.AuthorityKeyIdentifierExtension(authorityKeyId)]),
       ...(usages === undefined ? [] : [new x509.ExtendedKeyUsageExtension(usages.map((usage) => usageIds[usage]))]),
       ...(usages?.includes("server") === true
-        ? [new x509.SubjectAlternativeNameExtension([{ type: "ip", value: "127.0.0.1" }])]
+        ? [new x509.SubjectAlternativeNameExtension([{ type: "dns", value: "localhost" }])]
         : []),
       ...(options.extensions ?? [])
     ]
