@@ -64,7 +64,7 @@ export const newFunction = ({
   newPermissions: everybody,
   metadata: new Map(),
   inputs: new Map(Object.entries(inputs)),
-  outputs: new Map(Object.entries(outputs)),
+  outputs: new Map(Object.entries(outputs).map(([name, { kind, multiple }]) => [name, { kind, multiple }])),
   ...fields
 })
 

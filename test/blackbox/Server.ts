@@ -62,7 +62,7 @@ const startOwn = async (env: ServerOptions["env"]): Promise<Running> => {
   return Effect.runPromise(
     Effect.flatMap(AppConfig.load, start).pipe(
       Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnvRecord(settings)),
-      Effect.provideService(References.MinimumLogLevel, "Warn"),
+      Effect.provideService(References.MinimumLogLevel, "Error"),
       Effect.provideService(Scope.Scope, scope)
     )
   )
