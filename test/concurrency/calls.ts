@@ -9,15 +9,18 @@ import type { NewDataSample } from "../../src/layers/wire/generated/datasample.t
 import type { NewFunction } from "../../src/layers/wire/generated/function.ts"
 import type { NewModel } from "../../src/layers/wire/generated/model.ts"
 import { taskInputFields } from "../../src/layers/wire/Messages.ts"
+import type { FailedAssetKind } from "../../src/schema/FailureReport.ts"
 import type { ChannelName, OrganizationId } from "../../src/schema/Key.ts"
 import { ComputePlans } from "../../src/services/ComputePlans.ts"
 import { ComputeTasks } from "../../src/services/ComputeTasks.ts"
 import { DataManagers } from "../../src/services/DataManagers.ts"
 import { DataSamples } from "../../src/services/DataSamples.ts"
+import { FailureReports } from "../../src/services/FailureReports.ts"
 import { Functions } from "../../src/services/Functions.ts"
 import { Models } from "../../src/services/Models.ts"
 import { Organizations } from "../../src/services/Organizations.ts"
 import { Performances } from "../../src/services/Performances.ts"
+import { Profiling } from "../../src/services/Profiling.ts"
 import { RequestContext } from "../../src/services/RequestContext.ts"
 import { Transaction } from "../../src/services/Transaction.ts"
 import * as build from "../blackbox/Builders.ts"
@@ -33,16 +36,18 @@ export const caller = (requester: string, channel: string): Caller => ({
   channel: channel as ChannelName
 })
 
+/** Makes a service's effect this caller's. */
+export const by = <A, E, R>(as: Caller, body: Effect.Effect<A, E, R>) => Effect.provideService(body, RequestContext, as)
+
 /** A call that changes something, with what happens when its answer is made, before the commit. */
 export const writeThen = <A, E, R, B, E2>(
   as: Caller,
   body: Effect.Effect<A, E, R>,
   finish: (value: A) => Effect.Effect<B, E2>
 ) =>
-  Effect.provideService(
-    Effect.flatMap(Transaction, (transaction) => transaction.write(body, finish)),
-    RequestContext,
-    as
+  by(
+    as,
+    Effect.flatMap(Transaction, (transaction) => transaction.write(body, finish))
   )
 
 /** A call that changes something. */
@@ -50,10 +55,9 @@ export const write = <A, E, R>(as: Caller, body: Effect.Effect<A, E, R>) => writ
 
 /** A call that only reads. */
 export const read = <A, E, R>(as: Caller, body: Effect.Effect<A, E, R>) =>
-  Effect.provideService(
-    Effect.flatMap(Transaction, (transaction) => transaction.read(body)),
-    RequestContext,
-    as
+  by(
+    as,
+    Effect.flatMap(Transaction, (transaction) => transaction.read(body))
   )
 
 export const registerOrganization = (as: Caller, address = "") =>
@@ -111,6 +115,22 @@ export const registerPerformance = (as: Caller, task: build.Keyed, identifier: s
       })
     )
   )
+
+export const registerStep = (as: Caller, assetKey: string, step: string) =>
+  write(
+    as,
+    Effect.flatMap(Profiling, (service) => service.register({ assetKey, step, duration: 1 }))
+  )
+
+const report = (as: Caller, assetKey: string, assetType: FailedAssetKind) =>
+  write(
+    as,
+    Effect.flatMap(FailureReports, (service) =>
+      service.register({ assetKey, assetType, errorType: "ERROR_TYPE_INTERNAL", logsAddress: undefined })
+    )
+  )
+export const reportTask = (as: Caller, task: build.Keyed) => report(as, build.keyOf(task), "FAILED_ASSET_COMPUTE_TASK")
+export const reportFunction = (as: Caller, fn: build.Keyed) => report(as, build.keyOf(fn), "FAILED_ASSET_FUNCTION")
 
 export type FunctionMove = "BUILDING" | "READY" | "CANCELED" | "FAILED"
 export type TaskMove = "EXECUTING" | "DONE" | "FAILED" | "CANCELED"
