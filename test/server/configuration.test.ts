@@ -1,0 +1,162 @@
+/** What is wrong with the configuration is told at once, all of it, each with its variable; nothing is ignored. */
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
+import { beforeAll, expect, it } from "vitest"
+import * as AppConfig from "../../src/layers/config/AppConfig.ts"
+import { channelFile, type Env, run } from "./Program.ts"
+
+/** The problems in the message of a start that fails for its configuration, each a line that names its variable. */
+const problemsIn = (message: string): ReadonlyArray<string> => {
+  const [heading, ...lines] = message.split("\n")
+  expect(heading).toBe("the configuration cannot be used:")
+  for (const line of lines) expect(line).toMatch(/^ {2}[A-Z_]+: /)
+  return lines.map((line) => line.trim())
+}
+
+/** What a start with these variables would say. */
+const problemsOf = async (env: Env): Promise<ReadonlyArray<string>> => {
+  const provider = ConfigProvider.fromEnvRecord(env)
+  const loaded = Effect.provideService(AppConfig.load, ConfigProvider.ConfigProvider, provider)
+  return problemsIn((await Effect.runPromise(Effect.flip(loaded))).message)
+}
+
+const namesIn = (problems: ReadonlyArray<string>): ReadonlyArray<string> =>
+  problems.map((problem) => problem.split(":", 1)[0] ?? "").sort()
+
+/** A text for each type of variable that is none. A path can be any text: what it leads to can be wrong. */
+const wrongByType: Env = {
+  bool: "tRUE",
+  duration: "10",
+  integer: "1.5",
+  level: "TRACE",
+  "IP address": "localhost",
+  "PostgreSQL URL": "mysql://somebody:geheim@127.0.0.1/orchestrator"
+}
+
+/** The variables that deployments know, with their defaults. */
+const known: Env = {
+  LOG_LEVEL: "INFO",
+  LOG_SQL_VERBOSE: "false",
+  METRICS_ENABLED: "false",
+  ORCHESTRATOR_CHANNEL_CONFIG: "two development channels, with the embedded database only",
+  ORCHESTRATOR_DATABASE_POOL_SIZE: "8 more than the machine has cores",
+  ORCHESTRATOR_DATABASE_URL: "an embedded PostgreSQL",
+  ORCHESTRATOR_DATA_DIR: "in the user's data folder",
+  ORCHESTRATOR_GRPC_KEEPALIVE_POLICY_MIN_TIME: "30s",
+  ORCHESTRATOR_GRPC_KEEPALIVE_POLICY_PERMIT_WITHOUT_STREAM: "false",
+  ORCHESTRATOR_GRPC_MAX_REQUEST_SIZE: "67108864",
+  ORCHESTRATOR_GRPC_MAX_RESPONSE_SIZE: "4194304",
+  ORCHESTRATOR_GRPC_PORT: "9000",
+  ORCHESTRATOR_HTTP_PORT: "8484",
+  ORCHESTRATOR_LISTEN_ADDRESS: "0.0.0.0; 127.0.0.1 with the embedded database",
+  ORCHESTRATOR_MTLS_ENABLED: "false",
+  ORCHESTRATOR_REPLAY_EVENTS_BATCH_SIZE: "100",
+  ORCHESTRATOR_TLS_CERT_PATH: "",
+  ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR: "",
+  ORCHESTRATOR_TLS_ENABLED: "false",
+  ORCHESTRATOR_TLS_KEY_PATH: "",
+  ORCHESTRATOR_TLS_SERVER_CA_CERT: "",
+  ORCHESTRATOR_TX_RETRY_BUDGET: "10s",
+  ORCHESTRATOR_VERIFY_CLIENT_MSP_ID: "false"
+}
+
+interface Variable {
+  readonly name: string
+  readonly type: string
+  readonly standard: string
+}
+let variables: ReadonlyArray<Variable> = []
+let help = ""
+beforeAll(async () => {
+  const { code, stderr, stdout } = await run({}, "--help").exited
+  expect([code, stderr]).toEqual([0, ""])
+  help = stdout
+  const rows = stdout.matchAll(/ ([A-Z_]+) \(([^;)]+)(?:; default: (.*?))?\): /g)
+  variables = Array.from(rows, ([, name = "", type = "", standard = ""]) => ({ name, type, standard }))
+})
+
+it("--help names every variable with its default", () => {
+  expect(Object.fromEntries(variables.map(({ name, standard }) => [name, standard]))).toMatchObject(known)
+})
+
+it.fails("--help names NO_COLOR (bug: it does not)", () => {
+  expect(help).toContain("NO_COLOR")
+})
+
+it("a start with values that cannot be used tells all of them in one message, nothing else, and exits with 1", async () => {
+  const wrong = Object.fromEntries(
+    variables
+      .filter(({ type }) => type !== "path")
+      .map(({ name, type }) => [name, wrongByType[type] ?? `no wrong value for a variable of type ${type}`])
+  )
+  const { code, stderr, stdout } = await run({ ...wrong, ORCHESTRATOR_CHANNEL_CONFIG: "/nowhere/channels.yaml" }).exited
+  expect([code, stdout]).toEqual([1, ""])
+  const told = problemsIn(stderr.trimEnd())
+  expect(namesIn(told)).toEqual([...Object.keys(wrong), "ORCHESTRATOR_CHANNEL_CONFIG"].sort())
+  expect(stderr).not.toContain("geheim")
+})
+
+it.each([
+  ["ORCHESTRATOR_GRPC_PORT", "65536"],
+  ["ORCHESTRATOR_HTTP_PORT", "-1"],
+  ["ORCHESTRATOR_LISTEN_ADDRESS", "256.0.0.1"],
+  ["ORCHESTRATOR_DATABASE_POOL_SIZE", "2"],
+  ["ORCHESTRATOR_REPLAY_EVENTS_BATCH_SIZE", "0"],
+  ["ORCHESTRATOR_GRPC_MAX_REQUEST_SIZE", "64MiB"],
+  ["ORCHESTRATOR_GRPC_MAX_RESPONSE_SIZE", "1"],
+  ["ORCHESTRATOR_GRPC_CALL_TIMEOUT", "-1s"],
+  ["ORCHESTRATOR_TX_RETRY_BUDGET", "1h30"],
+  ["METRICS_ENABLED", "yes"]
+])("%s cannot be %s", async (name, value) => {
+  expect(namesIn(await problemsOf({ [name]: value }))).toEqual([name])
+})
+
+it("files of TLS that are not there are told", async () => {
+  const problems = await problemsOf({
+    ORCHESTRATOR_TLS_ENABLED: "true",
+    ORCHESTRATOR_TLS_CERT_PATH: "/nowhere/tls.crt",
+    ORCHESTRATOR_TLS_KEY_PATH: "/nowhere/tls.key",
+    ORCHESTRATOR_TLS_SERVER_CA_CERT: "/nowhere/ca.crt",
+    ORCHESTRATOR_MTLS_ENABLED: "true",
+    ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR: "/nowhere/clients",
+    ORCHESTRATOR_VERIFY_CLIENT_MSP_ID: "true"
+  })
+  expect(namesIn(problems)).toEqual([
+    "ORCHESTRATOR_TLS_CERT_PATH",
+    "ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR",
+    "ORCHESTRATOR_TLS_KEY_PATH",
+    "ORCHESTRATOR_TLS_SERVER_CA_CERT"
+  ])
+})
+
+it.each([
+  ["ORCHESTRATOR_TLS_ENABLED", ["ORCHESTRATOR_TLS_CERT_PATH", "ORCHESTRATOR_TLS_KEY_PATH"]],
+  ["ORCHESTRATOR_MTLS_ENABLED", ["ORCHESTRATOR_MTLS_ENABLED", "ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR"]],
+  ["ORCHESTRATOR_VERIFY_CLIENT_MSP_ID", ["ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR", "ORCHESTRATOR_VERIFY_CLIENT_MSP_ID"]]
+])("%s without what it needs is refused, not ignored", async (name, told) => {
+  expect(namesIn(await problemsOf({ [name]: "true" }))).toEqual(told)
+})
+
+it("a database of one's own needs a file of channels", async () => {
+  expect(await problemsOf({ ORCHESTRATOR_DATABASE_URL: "postgresql://127.0.0.1/orchestrator" })).toEqual([
+    expect.stringContaining("ORCHESTRATOR_CHANNEL_CONFIG: it must name the file of channels")
+  ])
+})
+
+it.each([
+  ["a channel twice", "channels:\n  mychannel: [MyOrg1MSP]\n  mychannel: [MyOrg2MSP]\n", /Duplicate key 'mychannel'/],
+  ["tabs", "channels:\n\tmychannel: [MyOrg1MSP]\n", /Tabs cannot be used for YAML indentation at line 2/],
+  ["a channel without organizations", "channels: { mychannel: [] }\n", /channel "mychannel": it must have an organ/],
+  ["a comma in an id", "channels: { mychannel: ['A,B'] }\n", /channel "mychannel": organization "A,B" must be/],
+  ["no channels", "channel: { mychannel: [MyOrg1MSP] }\n", /it must hold channels with lists of organizations/]
+])("a file of channels with %s is refused with its path", async (_, text, why) => {
+  const file = await channelFile(text)
+  const problems = await problemsOf({ ORCHESTRATOR_CHANNEL_CONFIG: file })
+  expect(problems).toEqual([expect.stringMatching(why)])
+  expect(problems[0]).toContain(`ORCHESTRATOR_CHANNEL_CONFIG: ${file}: `)
+})
+
+it.fails("an empty list of channels is refused (bug: such a server starts, and serves nobody)", async () => {
+  const file = await channelFile("channels: {}\n")
+  expect(namesIn(await problemsOf({ ORCHESTRATOR_CHANNEL_CONFIG: file }))).toEqual(["ORCHESTRATOR_CHANNEL_CONFIG"])
+})
