@@ -27,7 +27,10 @@ const perform = async ({ channel, metadata, mspid, request, rpc }: Transcript.St
   }
 }
 
-describe("a recorded conversation", () => {
+/** A server that runs already may have assets; the conversation begins with none. */
+const { events } = await anyone.queryEvents({ pageSize: 1 })
+
+describe.runIf(events.length === 0)("a recorded conversation", () => {
   const steps = transcript.steps.map((step, index) => ({ index, rpc: step.rpc.replace(/^.*\//, ""), step }))
 
   it.each(steps)("is answered alike: step $index, $rpc", async ({ step }) => {
