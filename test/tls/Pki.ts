@@ -101,10 +101,10 @@ export class Log {
   /** The first line with this text, once there is one, of those that come after a number of lines. */
   async has(text: string | RegExp, after = 0): Promise<string> {
     const look = () => this.lines.slice(after).find((line) => line.search(text) >= 0)
-    const lines = on(this.#changes, "line")
+    await using changes = on(this.#changes, "line")
     for (let found = look(); ; found = look()) {
       if (found !== undefined) return found
-      await lines.next()
+      await changes.next()
     }
   }
 }
@@ -159,12 +159,13 @@ export const connect = (
   { serverCa }: Pki,
   { address }: Pick<TlsServer, "address">,
   mspid: string | undefined,
-  shown: Shown | undefined
+  shown: Shown | undefined,
+  channel = "mychannel"
 ): Client => {
   const context = tls.createSecureContext({ ca: serverCa.certificate, ...keyPair(shown) })
   const made = client(
     address,
-    { ...(mspid === undefined ? {} : { mspid }), channel: "mychannel" },
+    { ...(mspid === undefined ? {} : { mspid }), channel },
     credentials.createFromSecureContext(context)
   )
   afterAll(() => made.close())
