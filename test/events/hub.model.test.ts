@@ -39,7 +39,7 @@ const step = fc.oneof(
     arbitrary: fc.record({ kind: fc.constant("wait" as const), millis: fc.constantFrom(1, 2, 10, 250, 1500) })
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("fail" as const), reads: fc.integer({ min: 1, max: 30 }) }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("slow" as const), millis: fc.constantFrom(0, 0, 3, 700) }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant("slow" as const), millis: fc.constantFrom(0, 3, 3, 700) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("restart" as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("drain" as const) }) },
   {
@@ -48,7 +48,8 @@ const step = fc.oneof(
       kind: fc.constant("failover" as const),
       channel,
       lost: fc.integer({ min: 1, max: 8 }),
-      refill: fc.integer({ min: 0, max: 12 })
+      refill: fc.option(fc.nat(12), { nil: "the same" as const }),
+      published: fc.nat(2)
     })
   }
 )
@@ -106,7 +107,10 @@ const act = (world: World, happens: Step): Effect.Effect<void> => {
     case "drain":
       return Effect.andThen(world.drain(), Effect.andThen(settle, world.restart(ring, batchSize)))
     case "failover":
-      return world.failover(happens.channel, happens.lost, happens.refill)
+      return Effect.andThen(
+        world.failover(happens.channel, happens.lost, happens.refill === "the same" ? happens.lost : happens.refill),
+        Effect.forEach(Array(happens.published), () => world.append(happens.channel, 1, "published"), { discard: true })
+      )
   }
 }
 
