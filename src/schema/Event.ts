@@ -19,7 +19,7 @@ import { InvalidAsset } from "./OrchestratorError.ts"
 import type { Organization } from "./Organization.ts"
 import { keyOf, type Performance } from "./Performance.ts"
 import type { ProfilingStep } from "./ProfilingStep.ts"
-import { fromProto, type Timestamp, TimestampInput } from "./Timestamp.ts"
+import { ceil, floor, type Timestamp, TimestampInput } from "./Timestamp.ts"
 import * as Validation from "./Validation.ts"
 
 export const EventKind = Schema.Literals(["EVENT_ASSET_CREATED", "EVENT_ASSET_UPDATED", "EVENT_ASSET_DISABLED"])
@@ -124,8 +124,8 @@ export const validateTimes = (
   message: typeof TimeRange.Encoded
 ): Effect.Effect<{ readonly start?: Timestamp; readonly end?: Timestamp }, InvalidAsset> =>
   Effect.map(validateRange(message), ({ end, start }) => ({
-    ...(start === undefined ? {} : { start: fromProto(start) }),
-    ...(end === undefined ? {} : { end: fromProto(end) })
+    ...(start === undefined ? {} : { start: ceil(start) }),
+    ...(end === undefined ? {} : { end: floor(end) })
   }))
 
 const validateRange = Validation.make("event", TimeRange)

@@ -15,7 +15,7 @@ export const fromMicros = (micros: number): Timestamp => micros as Timestamp
 const minSeconds = -62_135_596_800n
 const maxSeconds = 253_402_300_799n
 
-/** A protobuf Timestamp as it comes from a client, or why it holds no time. Below a microsecond it is cut off. */
+/** A protobuf Timestamp as it comes from a client, or why it holds no time. */
 export const TimestampInput = Schema.Struct({ seconds: Schema.BigInt, nanos: Schema.Int }).check(
   Schema.makeFilter(({ nanos, seconds }: { readonly seconds: bigint; readonly nanos: number }) =>
     seconds < minSeconds || seconds > maxSeconds || nanos < 0 || nanos > 999_999_999
@@ -24,6 +24,16 @@ export const TimestampInput = Schema.Struct({ seconds: Schema.BigInt, nanos: Sch
   )
 )
 
-/** Microseconds of a protobuf Timestamp, rounded towards the past. */
-export const fromProto = (time: { readonly seconds: bigint; readonly nanos: number }): Timestamp =>
+/** A protobuf Timestamp. */
+interface ProtoTimestamp {
+  readonly seconds: bigint
+  readonly nanos: number
+}
+
+/** The last microsecond that is not after a time. */
+export const floor = (time: ProtoTimestamp): Timestamp =>
   fromMicros(Number(time.seconds) * 1_000_000 + Math.floor(time.nanos / 1000))
+
+/** The first microsecond that is not before a time. */
+export const ceil = (time: ProtoTimestamp): Timestamp =>
+  fromMicros(Number(time.seconds) * 1_000_000 + Math.ceil(time.nanos / 1000))

@@ -9,7 +9,8 @@ import { BadRequest } from "../schema/OrchestratorError.ts"
 /** The most that a client can want of the size of its answer: 2 GiB, what clients say that take anything. */
 const maxResponseLimit = 2_147_483_648
 
-const printable = /^[\x20-\x7e]{1,200}$/
+/** What can be sent back as a header, without taking up the room that clients have for headers. */
+const printable = /^[\x20-\x7e]{1,1000}$/
 
 /**
  * The one value of a header. HTTP joins values of one name by commas, so a comma makes two: no id of an organization,

@@ -2,6 +2,7 @@
 
 import { createServer } from "node:http"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
@@ -50,12 +51,19 @@ export const layer = ({ address, draining, metrics, port }: HttpServerOptions) =
       Layer.effectContext(
         Effect.fail(
           new ListenError({
-            message: `cannot listen on ${address}:${port} for HTTP: ${String(cause)}. Choose another port with ORCHESTRATOR_HTTP_PORT, 0 takes a free one`
+            message: `cannot listen on ${address}:${port} for HTTP: ${reasonOf(cause)}. Choose another port with ORCHESTRATOR_HTTP_PORT, 0 takes a free one`
           })
         )
       )
     )
   )
+
+/** What the operating system says. */
+const reasonOf = (cause: Cause.Cause<unknown>): string => {
+  const error = Cause.squash(cause)
+  const inner = error instanceof Error && error.cause instanceof Error ? error.cause : error
+  return inner instanceof Error ? inner.message : String(inner)
+}
 
 /** The port that the server is on. */
 export const boundPort: Effect.Effect<number, never, HttpServer.HttpServer> = Effect.map(

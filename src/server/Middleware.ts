@@ -72,8 +72,13 @@ export const make = (options: MiddlewareOptions, context: Context.Context<Servic
 
   const decode = (method: MethodDefinition, bytes: Uint8Array) =>
     Effect.try({
-      // A text that is no UTF-8 is refused, never mended.
-      try: () => method.requestType.decode(new BinaryReader(bytes, (text) => utf8.decode(text)) as never) as never,
+      try: () => {
+        // A text that is no UTF-8 is refused, never mended; so is what stands behind the end of a message.
+        const reader = new BinaryReader(bytes, (text) => utf8.decode(text))
+        const request = method.requestType.decode(reader as never)
+        if (reader.pos !== reader.len) throw new Error("the message ends before its bytes do")
+        return request as never
+      },
       catch: (cause) => new Undecodable("the request cannot be decoded: it is no message of this rpc", { cause })
     })
 

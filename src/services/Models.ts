@@ -10,7 +10,7 @@ import {
   BadRequest,
   Conflict,
   IncompatibleKind,
-  type InvalidAsset,
+  InvalidAsset,
   MissingTaskOutput,
   type NotFound,
   PermissionDenied
@@ -38,6 +38,10 @@ export class Models extends Context.Service<
     readonly register: (
       messages: ReadonlyArray<NewModelMessage>
     ) => Effect.Effect<ReadonlyArray<Model>, RegistrationError | ReadError, RequestContext | UnitOfWork>
+    /** One model; wrong fields are named as those of the model itself. */
+    readonly registerOne: (
+      message: NewModelMessage
+    ) => Effect.Effect<Model, RegistrationError | ReadError, RequestContext | UnitOfWork>
     readonly get: (key: string) => Effect.Effect<Model, InvalidAsset | NotFound | ReadError, RequestContext>
     /** The models of a task in the order of their registration, disabled ones included; none of an unknown task. */
     readonly ofTask: (taskKey: string) => Effect.Effect<ReadonlyArray<Model>, InvalidAsset | ReadError, RequestContext>
@@ -82,6 +86,12 @@ export class Models extends Context.Service<
         return models.map(({ model }) => model)
       })
 
+      const registerOne = (message: NewModelMessage) =>
+        register([message]).pipe(
+          Effect.map(([model]) => model as Model),
+          Effect.catchTag("InvalidAsset", (error) => Effect.fail(withoutPath(error)))
+        )
+
       const get = Effect.fnUntraced(function* (text: string) {
         const { channel } = yield* RequestContext
         const key = yield* requiredKey("model", "key", text)
@@ -94,10 +104,18 @@ export class Models extends Context.Service<
         return (yield* store.ofTasks(channel, [key])).map(({ model }) => model)
       })
 
-      return Models.of({ register, get, ofTask })
+      return Models.of({ register, registerOne, get, ofTask })
     })
   )
 }
+
+const withoutPath = ({ message, violations }: InvalidAsset): InvalidAsset =>
+  violations.length === 0
+    ? InvalidAsset.because(message)
+    : InvalidAsset.fields(
+        "model",
+        violations.map(({ description, field }) => ({ field: field.replace("models[0].", ""), description }))
+      )
 
 /** The requester is executing the task, and this output of it takes a model yet. */
 const checkOutput = (

@@ -56,6 +56,9 @@ export interface TransactionOptions {
 /** Room in every event for what a later change of state adds to its asset. */
 const spareBytes = 1024
 
+/** Events that are encoded without a break. */
+const eventsPerTurn = 200
+
 /** Waits between two runs: about 2 ms before the second, doubled each time, 250 ms at most, any share of it. */
 const firstWait = 2
 const longestWait = 250
@@ -91,19 +94,21 @@ export class Transaction extends Context.Service<
         const budget = Duration.toMillis(options.retryBudget)
 
         const prepare = (channel: ChannelName) => (events: ReadonlyArray<NewEvent>) =>
-          Effect.suspend(() => {
+          Effect.gen(function* () {
             const prepared: Array<PreparedEvent> = []
             for (const event of events) {
+              // Many events take a while: others get their turn, and a call that was cancelled meanwhile ends here.
+              if (prepared.length % eventsPerTurn === eventsPerTurn - 1) yield* Effect.yieldNow
               const id = SecureRandom.uuidV7Unsafe()
               const key = assetKey(event.asset)
               const message = codec.encode(channel, id, key, event)
               const size = message.length + codec.timestampSize
               if (event.bounded && size > options.maxEventSize - spareBytes) {
-                return Effect.fail(tooLarge(key, size, options.maxEventSize))
+                return yield* tooLarge(key, size, options.maxEventSize)
               }
               prepared.push({ event, id, assetKey: key, message })
             }
-            return Effect.succeed(prepared)
+            return prepared
           })
 
         const write = <A, E, R, B, E2>(body: Effect.Effect<A, E, R>, finish: (value: A) => Effect.Effect<B, E2>) =>

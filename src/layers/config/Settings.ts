@@ -86,14 +86,19 @@ export const ipAddress: readonly [string, Parse<string | undefined>] = [
     isIP(text) === 0 ? refuse("it must be an IP address, such as 127.0.0.1, 0.0.0.0 or ::") : Result.succeed(text)
 ]
 
+const sslModes = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
+
 /** A PostgreSQL URL. It may hold a password: it is shown nowhere, not even in the reason why it is refused. */
 export const databaseUrl: readonly [string, Parse<Redacted.Redacted | undefined>] = [
   "PostgreSQL URL",
   (text) => {
     const url = URL.parse(text)
-    return url !== null && (url.protocol === "postgres:" || url.protocol === "postgresql:")
+    if (url === null || (url.protocol !== "postgres:" && url.protocol !== "postgresql:")) {
+      return refuse("it must be a URL of the form postgresql://user:password@host:5432/database?sslmode=verify-full")
+    }
+    return sslModes.includes(url.searchParams.get("sslmode") ?? "prefer")
       ? Result.succeed(Redacted.make(text))
-      : refuse("it must be a URL of the form postgresql://user:password@host:5432/database?sslmode=verify-full")
+      : refuse(`its sslmode must be one of ${sslModes.join(", ")}`)
   }
 ]
 

@@ -97,8 +97,12 @@ export const model = (asset: Model): ModelMessages.Model => ({
   address: asset.address
 })
 
+/** Generated code leaves out what equals 0, and so would lose the sign of -0: as a 32-bit float this number is -0. */
+const negativeZero = -Number.MIN_VALUE
+
 export const performance = (asset: Performance): PerformanceMessages.Performance => ({
   ...asset,
+  performanceValue: Object.is(asset.performanceValue, -0) ? negativeZero : asset.performanceValue,
   creationDate: timestamp(asset.creationDate)
 })
 

@@ -19,11 +19,14 @@ import * as EventsTail from "./EventsTail.ts"
 /** What was asked for could not be done; the reasons have been printed. */
 export class Unsuccessful extends Data.TaggedError("Unsuccessful")<{ readonly message: string }> {}
 
+/** An address as it stands before a port. */
+const hostOf = (address: string): string => (address.includes(":") ? `[${address}]` : address)
+
 const greeting = (running: Running): string =>
   [
     `substra-orchestrator ${version}`,
-    `  gRPC      ${running.address}:${running.grpcPort}`,
-    `  HTTP      http://${running.address}:${running.httpPort} (/healthz, /readyz, /metrics when enabled)`,
+    `  gRPC      ${hostOf(running.address)}:${running.grpcPort}`,
+    `  HTTP      http://${hostOf(running.address)}:${running.httpPort} (/healthz, /readyz, /metrics when enabled)`,
     `  data      ${running.dataDir ?? "in the database of ORCHESTRATOR_DATABASE_URL"}`,
     `  channels  ${[...running.channels].map(([name, organizations]) => `${name}: ${organizations.join(", ")}`).join("; ")}`,
     "",
@@ -34,7 +37,7 @@ const greeting = (running: Running): string =>
 const root = Command.make("substra-orchestrator").pipe(
   Command.withSharedFlags(Configuration.flags),
   Command.withDescription(
-    "The single source of truth of a federated-learning network, over gRPC. Everything can be set by variables of the environment, or by flags of the same meaning."
+    "The single source of truth of a federated-learning network, over gRPC. Everything can be set by variables of the environment, or by flags of the same meaning. NO_COLOR in the environment leaves the colours out of logs on a terminal."
   )
 )
 

@@ -2,15 +2,12 @@
 import * as Effect from "effect/Effect"
 import { ModelServiceDefinition } from "../../layers/wire/generated/model.ts"
 import * as Messages from "../../layers/wire/Messages.ts"
-import type { Model } from "../../schema/Model.ts"
 import { Models } from "../../services/Models.ts"
 import { read, service, write } from "../Rpc.ts"
 
 export const modelHandlers = Effect.map(Models, (models) =>
   service(ModelServiceDefinition, {
-    registerModel: write((request) =>
-      Effect.map(models.register([request]), ([model]) => Messages.model(model as Model))
-    ),
+    registerModel: write((request) => Effect.map(models.registerOne(request), Messages.model)),
     registerModels: write((request) =>
       Effect.map(models.register(request.models), (registered) => ({ models: registered.map(Messages.model) }))
     ),
