@@ -92,6 +92,12 @@ describe("the request id", () => {
     })
   })
 
+  it("may be long", async () => {
+    const id = "x".repeat(1000)
+    const { headers } = await identified(["reqid", id]).whole.queryVersion()
+    expect(headers.get("reqid")).toEqual([id])
+  })
+
   it("comes back once", async () => {
     const { headers, trailers } = await identified(...given).whole.queryVersion()
     expect([headers.get("reqid"), trailers.get("reqid")]).toEqual([["a request: 42/x"], []])

@@ -49,6 +49,16 @@ describe("a failure report of a task", () => {
     expect(await one.getFailureReport({ assetKey: task.key.toUpperCase() })).toEqual(answered)
   })
 
+  it("changes no plan that is canceled", async () => {
+    const task = await Drive.aTaskIn(one, "STATUS_EXECUTING")
+    await one.applyPlanAction({ key: task.computePlanKey, action: "PLAN_ACTION_CANCELED" })
+    const events = await Recording.recorded(one, () => one.registerFailureReport(report(task)))
+    expect(events.map(Recording.short)).toEqual([
+      ["COMPUTE_TASK", "UPDATED", task.key, reason],
+      ["FAILURE_REPORT", "CREATED", task.key]
+    ])
+  })
+
   it("is for the worker, not for the owner", async () => {
     const task = await Drive.aTaskIn(one, "STATUS_EXECUTING", { worker: two })
     await refused(one.registerFailureReport(report(task)), "OE0102")
