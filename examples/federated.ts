@@ -2,6 +2,7 @@
  * Federated learning through an orchestrator, as the organizations' backends do it: `npm start` in one terminal, then
  * `npm run example` in another. Every organization keeps its data; only models travel. `--help` lists the options.
  */
+import { isIP } from "node:net"
 import { parseArgs } from "node:util"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
@@ -20,15 +21,20 @@ import * as Progress from "./federated/Progress.ts"
 import * as Registration from "./federated/Registration.ts"
 import { Scheduling } from "./federated/Scheduling.ts"
 import { Storage, type StorageError } from "./federated/Storage.ts"
+import * as Tls from "./federated/Tls.ts"
 
 class Failure extends Data.TaggedError("Failure")<{ readonly message: string }> {}
 
 const usage = `Usage: npm run example -- [options]
   --organizations <number>   how many organizations learn together (2): MyOrg1MSP, MyOrg2MSP, …
   --rounds <number>          how often they train and share what they learned (3)
-  --address <host:port>      the orchestrator's gRPC port (127.0.0.1:9000)
+  --address <host:port>      the orchestrator's gRPC port (127.0.0.1:9000; localhost:9000 with --ca)
   --channel <name>           the channel in which all is registered (mychannel)
-  --seed <number>            the same seed gives the same data, and the same accuracies (1)`
+  --seed <number>            the same seed gives the same data, and the same accuracies (1)
+
+For an orchestrator with TLS:
+  --ca <file>                the CA that the orchestrator's certificate comes from, PEM
+  --cert-dir <folder>        with mutual TLS: a folder for each organization, named by its id, with tls.crt and tls.key`
 
 interface Settings {
   readonly organizations: ReadonlyArray<string>
@@ -36,12 +42,16 @@ interface Settings {
   readonly address: string
   readonly channel: string
   readonly seed: number
+  /** By organization; without TLS, none. */
+  readonly credentials: Client.Address["credentials"]
 }
 
 const options = {
   organizations: { type: "string", default: "2" },
   rounds: { type: "string", default: "3" },
-  address: { type: "string", default: "127.0.0.1:9000" },
+  address: { type: "string" },
+  ca: { type: "string" },
+  "cert-dir": { type: "string" },
   channel: { type: "string", default: "mychannel" },
   seed: { type: "string", default: "1" },
   help: { type: "boolean", default: false }
@@ -54,9 +64,20 @@ const readSettings = (): Settings => {
     throw new Error(`--${name} must be a whole number above 0, not "${values[name]}"`)
   }
   const organizations = Array.from({ length: positive("organizations") }, (_, index) => `MyOrg${index + 1}MSP`)
-  const { address, channel } = values
-  return { organizations, rounds: positive("rounds"), address, channel, seed: positive("seed") }
+  const { ca, "cert-dir": certificates, channel } = values
+  const address = values.address ?? (ca === undefined ? "127.0.0.1:9000" : "localhost:9000")
+  if (ca === undefined && certificates !== undefined) throw new Error("--cert-dir needs --ca, the server's CA")
+  if (ca !== undefined && isIP(address.replace(/:\d+$/, "").replace(/^\[|\]$/g, "")) !== 0) {
+    throw new Error(
+      `--address must be a name that the server's certificate has, such as localhost:9000, not "${address}"`
+    )
+  }
+  const credentials = ca === undefined ? undefined : Tls.credentials({ ca, certificates }, organizations)
+  return { organizations, rounds: positive("rounds"), address, channel, seed: positive("seed"), credentials }
 }
+
+const tlsHint = `
+It must have TLS, a certificate of --ca for the name in --address and, if it has mutual TLS, know the CAs of --cert-dir.`
 
 const explain = (settings: Settings, error: Client.CallError | StorageError | Failure): string => {
   if (error._tag !== "CallError") return error.message
@@ -64,8 +85,12 @@ const explain = (settings: Settings, error: Client.CallError | StorageError | Fa
   switch (error.code) {
     case status.UNAVAILABLE:
       return `No orchestrator can be reached at ${address} (${error.message}).
-Start one with "npm start", or say with --address where it is.`
+Start one with "npm start", or say with --address where it is.${settings.credentials === undefined ? "" : tlsHint}`
     case status.PERMISSION_DENIED:
+      if (error.details.includes("invalid MSPID")) {
+        return `The orchestrator refuses an organization's certificate: ${error.details}
+It must name the organization as O, and come from a CA in the organization's folder in ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR.`
+      }
       return `The orchestrator refuses an organization: ${error.details}
 Its channel file must know all of them. Write this to a file, and start it again with the file's path in ORCHESTRATOR_CHANNEL_CONFIG:
 

@@ -89,16 +89,20 @@ export interface Address {
   /** `host:port` */
   readonly address: string
   readonly channel: string
+  /** By organization, for servers with TLS. */
+  readonly credentials?: ReadonlyMap<string, grpc.ChannelCredentials> | undefined
 }
 
 /** Fails with UNAVAILABLE when nobody answers at that address. The connection closes with the scope. */
-export const make = Effect.fnUntraced(function* ({ address, channel }: Address, organization: string) {
+export const make = Effect.fnUntraced(function* (at: Address, organization: string) {
+  const { address, channel } = at
+  const credentials = at.credentials?.get(organization) ?? grpc.credentials.createInsecure()
   const headers = new grpc.Metadata()
   headers.set("mspid", organization)
   headers.set("channel", channel)
 
   const connection = yield* Effect.acquireRelease(
-    Effect.sync(() => new grpc.Client(address, grpc.credentials.createInsecure(), options)),
+    Effect.sync(() => new grpc.Client(address, credentials, options)),
     (client) => Effect.sync(() => client.close())
   )
   yield* Effect.callback<void, CallError>((resume) =>
