@@ -1,0 +1,86 @@
+/** Two servers on one database: events of one at the other, with notifications and without, and a database that forgets. */
+import { expect, test } from "vitest"
+import * as build from "../blackbox/Builders.ts"
+import { startServers } from "./support.ts"
+
+const { client, proxy, sql } = await startServers(2)
+const here = client(0)
+const there = client(1)
+await here.registerOrganization()
+
+const register = async (from = here) => {
+  const plan = build.newPlan()
+  await from.registerPlan(plan)
+  return plan.key
+}
+
+/** Reads until the event about this asset. */
+const untilKey = async (stream: ReturnType<typeof here.subscribeToEvents>, key: string) => {
+  const seen = [await stream.next()]
+  while (seen.at(-1)?.assetKey !== key) seen.push(await stream.next())
+  return seen
+}
+
+test("a server streams what another one writes", async () => {
+  await using stream = there.subscribeToEvents()
+  await stream.headers
+  const keys = [await register(), await register(), await register(there)]
+  const seen = await untilKey(stream, keys[2] as string)
+  expect(seen.map(({ assetKey }) => assetKey).filter((key) => keys.includes(key))).toEqual(keys)
+})
+
+test("a server streams what another one writes while no notification comes through", async () => {
+  await using stream = there.subscribeToEvents()
+  await untilKey(stream, await register())
+  proxy.stall("listeners")
+  try {
+    const key = await register()
+    expect((await stream.next()).assetKey).toBe(key)
+  } finally {
+    proxy.resume()
+  }
+})
+
+test("a server listens again after its connection was ended, and its streams go on", async () => {
+  await using stream = there.subscribeToEvents()
+  await untilKey(stream, await register())
+  expect(proxy.cut("listeners")).toBeGreaterThan(0)
+  const first = await register()
+  expect((await stream.next()).assetKey).toBe(first)
+  await sql(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'substra-orchestrator' AND datname = current_database()"
+  )
+  const second = await register().catch(() => register())
+  expect((await stream.next()).assetKey).toBe(second)
+})
+
+test("a database that lost events ends the streams that had them, and resuming after them finds nothing", async () => {
+  await using live = there.subscribeToEvents()
+  await using replaying = there.subscribeToEvents()
+  const kept = await register()
+  const keptEvent = (await untilKey(live, kept)).at(-1)
+  const lostEvent = (await untilKey(live, await register())).at(-1)
+  // As a failover to a standby that had not got the last transactions; then the world goes on without them.
+  await sql("DELETE FROM events WHERE position > (SELECT max(position) - 1 FROM events)")
+  const again = [await register(), await register()]
+  const end = await live.ended
+  expect([end.code, end.details]).toEqual(["UNAVAILABLE", expect.stringContaining("the database lost events")])
+  expect((await replaying.ended).code).toBe("UNAVAILABLE")
+  await using lost = there.subscribeToEvents({ startEventId: lostEvent?.id ?? "" })
+  expect(await lost.ended).toMatchObject({ code: "NOT_FOUND", details: expect.stringContaining("OE0002") })
+  await using resumed = there.subscribeToEvents({ startEventId: keptEvent?.id ?? "" })
+  expect((await resumed.take(2)).map(({ assetKey }) => assetKey)).toEqual(again)
+})
+
+test("a database that answers nothing ends all streams within seconds, with a text that says so", async () => {
+  const streams = [here.subscribeToEvents(), there.subscribeToEvents()]
+  await Promise.all(streams.map((stream) => stream.next()))
+  proxy.stall("all")
+  try {
+    for (const end of await Promise.all(streams.map((stream) => stream.ended))) {
+      expect([end.code, end.details]).toEqual(["UNAVAILABLE", expect.stringContaining("the database is out of reach")])
+    }
+  } finally {
+    proxy.resume()
+  }
+})
