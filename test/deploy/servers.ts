@@ -25,6 +25,7 @@ export const folder = async (): Promise<string> => {
 
 export interface RunningServer {
   readonly http: string
+  readonly grpcPort: number
   readonly connect: (mspid: string) => Client
   /** Both organizations of the channel, registered. */
   readonly organizations: () => Promise<readonly [one: Client, two: Client]>
@@ -56,6 +57,7 @@ export const serve = async (env: Environment): Promise<RunningServer> => {
   }
   return {
     http: `http://127.0.0.1:${httpPort}`,
+    grpcPort,
     connect,
     organizations: async () => {
       const both = [connect("MyOrg1MSP"), connect("MyOrg2MSP")] as const

@@ -89,7 +89,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{/* What cannot work together is refused before anything is changed. */}}
 {{- define "orchestrator.validate" -}}
 {{- $tls := .Values.orchestrator.tls -}}
-{{- if .Values.postgresql.enabled }}{{ fail "postgresql.enabled: this chart brings no PostgreSQL; set it to false and database.host to one of yours (docs/operations.md says how to move the data)" }}{{ end }}
+{{- if .Values.postgresql.enabled }}{{ fail "postgresql.enabled: this chart brings no PostgreSQL; set it to false, and database.host to one of yours" }}{{ end }}
 {{- if not .Values.database.host }}{{ fail "database.host: it must name a PostgreSQL, 15 or newer; this chart brings none" }}{{ end }}
 {{- if not (or .Values.database.auth.credentialsSecretName (and .Values.database.auth.username .Values.database.auth.password)) }}{{ fail "database.auth: give credentialsSecretName, or username and password" }}{{ end }}
 {{- if not .Values.channels }}{{ fail "channels: there must be one" }}{{ end }}
