@@ -4,8 +4,8 @@
  */
 import * as fs from "node:fs/promises"
 import { describe, expect, it } from "vitest"
-import { authority, type CertificateOptions, newKeys, serverOf } from "./Certificates.ts"
-import { type Env, load, makePki, one, type Pki, startServer, two } from "./Pki.ts"
+import { authority, type CertificateOptions, clientOf, newKeys, serverOf } from "./Certificates.ts"
+import { connect, type Env, handshake, load, makePki, one, type Pki, startServer, two } from "./Pki.ts"
 
 const variable = "ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR"
 
@@ -229,5 +229,15 @@ describe("identity verification", () => {
     expect(log.lines.filter((line) => line.startsWith("Warn"))).toEqual([
       `Warn: organization "LateMSP" has no folder in ${variable}: its calls are refused until it has one`
     ])
+  })
+
+  it("is off unless it is asked for: a trusted certificate does for any organization, and TLS alone for anybody", async () => {
+    const pki = await makePki()
+    const leaf = await clientOf(one, pki.cas[one])
+    const mutual = await startServer({ ...pki.env, ORCHESTRATOR_VERIFY_CLIENT_MSP_ID: "false" })
+    await connect(pki, mutual, two, leaf).queryVersion()
+    expect(await handshake(pki, mutual, undefined)).toMatchObject({ accepted: false })
+    const { ORCHESTRATOR_VERIFY_CLIENT_MSP_ID: _, ORCHESTRATOR_MTLS_ENABLED: __, ...env } = pki.env
+    await connect(pki, await startServer(env), two, undefined).queryVersion()
   })
 })

@@ -67,3 +67,20 @@ it.effect("a CA that is renewed with its key takes over when the old one expires
     expect(yield* at(now + hour + 1000)).toMatchObject(succeeds)
   })
 )
+
+it.effect("names and key ids prove nothing: the signature must be of a CA in the folder", () =>
+  Effect.gen(function* () {
+    const issuer = yield* Effect.promise(() => authority("CA of 1", { keyId: "0102" }))
+    const at = yield* yield* Effect.promise(() => verifying({ issuer }, { keyId: "0102" }))
+    expect(yield* at(now)).toMatchObject(fails)
+    const own = yield* yield* Effect.promise(() => verifying({}, { keyId: "0102" }))
+    expect(yield* own(now)).toMatchObject(succeeds)
+  })
+)
+
+it.effect("a certificate in the folder that is no CA's has issued nothing", () =>
+  Effect.gen(function* () {
+    const at = yield* yield* Effect.promise(() => verifying({}, { ca: false }))
+    expect(yield* at(now)).toMatchObject(fails)
+  })
+)
