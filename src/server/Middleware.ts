@@ -50,6 +50,15 @@ type Services = Transaction | Channels | ClientIdentity
 /** A call that cannot be decoded: there is no kind for it. */
 class Undecodable extends Error {}
 
+/** Throws where bytes are no fields one after the other: generated code would stop reading there, and say nothing. */
+const checkFields = (bytes: Uint8Array): void => {
+  const reader = new BinaryReader(bytes)
+  while (reader.pos < reader.len) {
+    const [field, wireType] = reader.tag()
+    reader.skip(wireType, field)
+  }
+}
+
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
 /** Makes grpc-js handlers of the handlers of rpcs. */
@@ -73,11 +82,9 @@ export const make = (options: MiddlewareOptions, context: Context.Context<Servic
   const decode = (method: MethodDefinition, bytes: Uint8Array) =>
     Effect.try({
       try: () => {
-        // A text that is no UTF-8 is refused, never mended; so is what stands behind the end of a message.
-        const reader = new BinaryReader(bytes, (text) => utf8.decode(text))
-        const request = method.requestType.decode(reader as never)
-        if (reader.pos !== reader.len) throw new Error("the message ends before its bytes do")
-        return request as never
+        checkFields(bytes)
+        // A text that is no UTF-8 is refused, never mended.
+        return method.requestType.decode(new BinaryReader(bytes, (text) => utf8.decode(text)) as never) as never
       },
       catch: (cause) => new Undecodable("the request cannot be decoded: it is no message of this rpc", { cause })
     })

@@ -172,9 +172,7 @@ export class Functions extends Context.Service<
 
       const applyAction = Effect.fnUntraced(function* (text: string, action: string) {
         if (!isAction(action)) {
-          return yield* new BadRequest({
-            message: `unsupported action, it must be one of ${Object.keys(functionActions).join(", ")}`
-          })
+          return yield* new BadRequest({ message: "unsupported action" })
         }
         const key = yield* requiredKey("function", "function_key", text)
         yield* transition(key, functionActions[action], "User action")
