@@ -86,9 +86,10 @@ export class Writers {
     for (let run = 0; run < 10; run++) {
       const error = await this.attempt(by, channel, make)
       call.outcome = error === undefined ? "acknowledged" : outcomeOf(error)
-      // What is there already is that of the run before.
+      // What is there already is that of the run before, unless it is another model on the same output.
       if (doubted && error !== undefined && call.outcome === "refused") {
-        call.outcome = error.code === "ALREADY_EXISTS" ? "acknowledged" : "in doubt"
+        const isThere = error.code === "ALREADY_EXISTS" && !error.details.includes("unique output")
+        call.outcome = isThere ? "acknowledged" : "in doubt"
       }
       if (call.outcome !== "in doubt" || !isOnly || this.over) break
       doubted = true
