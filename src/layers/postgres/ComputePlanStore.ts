@@ -3,9 +3,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { ComputePlan } from "../../schema/ComputePlan.ts"
-import { fromMicros } from "../../schema/Timestamp.ts"
 import { ComputePlanStore } from "../../services/store/ComputePlanStore.ts"
-import { Conditions, pageOf, pageStatement } from "./Page.ts"
+import { assetTable } from "./AssetTable.ts"
+import { Conditions } from "./Page.ts"
 import { first, mapJson, rowDecoder, sql, toMap } from "./Session.ts"
 import { optionalTimestamp, timestamp, timestamps } from "./Types.ts"
 
@@ -21,16 +21,11 @@ const decode = rowDecoder(ComputePlan, (row) => ({
 
 export const layer = Layer.effect(
   ComputePlanStore,
-  Effect.map(sql, ({ locking, read, write }) =>
-    ComputePlanStore.of({
-      find: (channel, key) =>
-        Effect.map(
-          Effect.flatMap(
-            read(`SELECT ${columns} FROM compute_plans WHERE channel = $1 AND key = $2`, [channel, key]),
-            decode
-          ),
-          first
-        ),
+  Effect.map(sql, (access) => {
+    const table = assetTable(access, "compute_plans", columns, decode)
+    const { locking, read, write } = access
+    return ComputePlanStore.of({
+      find: table.find,
       findActivity: (channel, key) =>
         Effect.flatMap(
           read(
@@ -51,23 +46,8 @@ export const layer = Layer.effect(
               }))
             )
         ),
-      many: (channel, keys) =>
-        Effect.flatMap(
-          read(`SELECT ${columns} FROM compute_plans WHERE channel = $1 AND key = ANY ($2::text[]::uuid[])`, [
-            channel,
-            keys
-          ]),
-          decode
-        ),
-      lock: (channel, keys) =>
-        Effect.flatMap(
-          locking(
-            `SELECT ${columns} FROM compute_plans WHERE channel = $1 AND key = ANY ($2::text[]::uuid[])
-              ORDER BY key FOR NO KEY UPDATE`,
-            [channel, keys]
-          ),
-          decode
-        ),
+      many: table.many,
+      lock: (channel, keys) => table.lockMany(channel, keys, "NO KEY UPDATE"),
       lockOfTask: (channel, taskKey) =>
         Effect.map(
           Effect.flatMap(
@@ -92,28 +72,12 @@ export const layer = Layer.effect(
           ),
           decode
         ),
-      isTaken: (key) => Effect.map(read("SELECT FROM compute_plans WHERE key = $1", [key]), (rows) => rows.length > 0),
-      page: (channel, filter, request) => {
-        const conditions = new Conditions()
-          .add((c) => `channel = ${c}`, channel)
-          .add((owner) => `owner = ${owner}`, filter.owner)
-          .after(
-            request,
-            (date, key) => `(creation_date, key) > (${date}, ${key}::uuid)`,
-            ([date, key]) => [timestamp(fromMicros(date)), key]
-          )
-        const statement = pageStatement({
-          ...conditions,
-          select: columns,
-          from: "compute_plans",
-          orderBy: "creation_date, key",
-          limit: request.limit,
-          maxBytes: request.maxBytes
-        })
-        return Effect.flatMap(read(...statement), (rows) =>
-          Effect.map(decode(rows), (assets) => pageOf(rows, assets, request))
-        )
-      },
+      isTaken: table.isTaken,
+      page: (channel, filter, request) =>
+        table.page(
+          new Conditions().add((c) => `channel = ${c}`, channel).add((owner) => `owner = ${owner}`, filter.owner),
+          request
+        ),
       insert: (channel, plan) => {
         const metadata = mapJson(plan.metadata)
         return write(
@@ -151,5 +115,5 @@ export const layer = Layer.effect(
               ]
             )
     })
-  )
+  })
 )

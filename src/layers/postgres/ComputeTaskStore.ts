@@ -5,11 +5,10 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { ComputeTask, parentKeys } from "../../schema/ComputeTask.ts"
 import { FunctionOutput } from "../../schema/Function.ts"
-import type { Key } from "../../schema/Key.ts"
 import type { TaskStatus } from "../../schema/TaskStatus.ts"
-import { fromMicros } from "../../schema/Timestamp.ts"
 import { ComputeTaskStore } from "../../services/store/ComputeTaskStore.ts"
-import { Conditions, pageOf, pageStatement } from "./Page.ts"
+import { assetTable } from "./AssetTable.ts"
+import { Conditions } from "./Page.ts"
 import { first, mapJson, type Row, rowDecoder, type Sql, sql, toMap } from "./Session.ts"
 import { timestamp } from "./Types.ts"
 
@@ -81,45 +80,22 @@ const waitingOfFunction = `SELECT t.key FROM compute_tasks t
 
 export const layer = Layer.effect(
   ComputeTaskStore,
-  Effect.map(sql, ({ locking, read, write }) =>
-    ComputeTaskStore.of({
-      find: (channel, key) =>
-        Effect.map(
-          Effect.flatMap(
-            read(`SELECT ${columns} FROM compute_tasks WHERE channel = $1 AND key = $2`, [channel, key]),
-            decode
-          ),
-          first
+  Effect.map(sql, (access) => {
+    const table = assetTable(access, "compute_tasks", columns, decode)
+    const { locking, read, write } = access
+    return ComputeTaskStore.of({
+      find: table.find,
+      taken: table.taken,
+      page: (channel, filter, request) =>
+        table.page(
+          new Conditions()
+            .add((c) => `channel = ${c}`, channel)
+            .add((plan) => `compute_plan_key = ${plan}`, filter.computePlanKey)
+            .add((fn) => `function_key = ${fn}`, filter.functionKey)
+            .add((worker) => `worker = ${worker}`, filter.worker)
+            .add((status) => `status = ${status}`, filter.status),
+          request
         ),
-      taken: (keys) =>
-        Effect.map(
-          read("SELECT key FROM compute_tasks WHERE key = ANY ($1::text[]::uuid[])", [keys]),
-          (rows) => new Set(rows.map((row) => row.key as Key))
-        ),
-      page: (channel, filter, request) => {
-        const conditions = new Conditions()
-          .add((c) => `channel = ${c}`, channel)
-          .add((plan) => `compute_plan_key = ${plan}`, filter.computePlanKey)
-          .add((fn) => `function_key = ${fn}`, filter.functionKey)
-          .add((worker) => `worker = ${worker}`, filter.worker)
-          .add((status) => `status = ${status}`, filter.status)
-          .after(
-            request,
-            (date, key) => `(creation_date, key) > (${date}, ${key}::uuid)`,
-            ([date, key]) => [timestamp(fromMicros(date)), key]
-          )
-        const statement = pageStatement({
-          ...conditions,
-          select: columns,
-          from: "compute_tasks",
-          orderBy: "creation_date, key",
-          limit: request.limit,
-          maxBytes: request.maxBytes
-        })
-        return Effect.flatMap(read(...statement), (rows) =>
-          Effect.map(decode(rows), (assets) => pageOf(rows, assets, request))
-        )
-      },
       lock: (channel, key) =>
         Effect.map(
           Effect.flatMap(
@@ -216,7 +192,7 @@ export const layer = Layer.effect(
               [channel, keys, status]
             )
     })
-  )
+  })
 )
 
 const insertTasks = (write: Sql["write"], channel: string, tasks: ReadonlyArray<ComputeTask>) => {

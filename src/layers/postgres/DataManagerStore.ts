@@ -4,9 +4,9 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { DataManager } from "../../schema/DataManager.ts"
 import type { Key } from "../../schema/Key.ts"
-import { fromMicros } from "../../schema/Timestamp.ts"
 import { DataManagerStore } from "../../services/store/DataManagerStore.ts"
-import { Conditions, pageOf, pageStatement } from "./Page.ts"
+import { assetTable } from "./AssetTable.ts"
+import { Conditions } from "./Page.ts"
 import { first, mapJson, rowDecoder, sql, toMap } from "./Session.ts"
 import { timestamp } from "./Types.ts"
 
@@ -21,16 +21,11 @@ const decode = rowDecoder(DataManager, (row) => ({
 
 export const layer = Layer.effect(
   DataManagerStore,
-  Effect.map(sql, ({ locking, read, write }) =>
-    DataManagerStore.of({
-      find: (channel, key) =>
-        Effect.map(
-          Effect.flatMap(
-            read(`SELECT ${columns} FROM data_managers WHERE channel = $1 AND key = $2`, [channel, key]),
-            decode
-          ),
-          first
-        ),
+  Effect.map(sql, (access) => {
+    const table = assetTable(access, "data_managers", columns, decode)
+    const { read, write } = access
+    return DataManagerStore.of({
+      find: table.find,
       findDataset: (channel, key) =>
         Effect.flatMap(
           read(
@@ -50,48 +45,14 @@ export const layer = Layer.effect(
               }))
             )
         ),
-      many: (channel, keys) =>
-        keys.length === 0
-          ? Effect.succeed([])
-          : Effect.flatMap(
-              read(`SELECT ${columns} FROM data_managers WHERE channel = $1 AND key = ANY ($2::text[]::uuid[])`, [
-                channel,
-                keys
-              ]),
-              decode
-            ),
-      lock: (channel, key) =>
-        Effect.map(
-          Effect.flatMap(
-            locking(`SELECT ${columns} FROM data_managers WHERE channel = $1 AND key = $2 FOR NO KEY UPDATE`, [
-              channel,
-              key
-            ]),
-            decode
-          ),
-          first
+      many: table.many,
+      lock: table.lock,
+      isTaken: table.isTaken,
+      page: (channel, request) =>
+        table.page(
+          new Conditions().add((c) => `channel = ${c}`, channel),
+          request
         ),
-      isTaken: (key) => Effect.map(read("SELECT FROM data_managers WHERE key = $1", [key]), (rows) => rows.length > 0),
-      page: (channel, request) => {
-        const conditions = new Conditions()
-          .add((c) => `channel = ${c}`, channel)
-          .after(
-            request,
-            (date, key) => `(creation_date, key) > (${date}, ${key}::uuid)`,
-            ([date, key]) => [timestamp(fromMicros(date)), key]
-          )
-        const statement = pageStatement({
-          ...conditions,
-          select: columns,
-          from: "data_managers",
-          orderBy: "creation_date, key",
-          limit: request.limit,
-          maxBytes: request.maxBytes
-        })
-        return Effect.flatMap(read(...statement), (rows) =>
-          Effect.map(decode(rows), (assets) => pageOf(rows, assets, request))
-        )
-      },
       insert: (channel, manager) => {
         const metadata = mapJson(manager.metadata)
         const permissions = JSON.stringify(manager.permissions)
@@ -122,5 +83,5 @@ export const layer = Layer.effect(
           manager.name
         ])
     })
-  )
+  })
 )

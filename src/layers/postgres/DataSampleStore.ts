@@ -5,8 +5,9 @@ import { DataSample } from "../../schema/DataSample.ts"
 import type { Key } from "../../schema/Key.ts"
 import { fromMicros } from "../../schema/Timestamp.ts"
 import { DataSampleStore } from "../../services/store/DataSampleStore.ts"
-import { Conditions, pageOf, pageStatement } from "./Page.ts"
-import { first, rowDecoder, sql } from "./Session.ts"
+import { assetTable } from "./AssetTable.ts"
+import { Conditions } from "./Page.ts"
+import { rowDecoder, sql } from "./Session.ts"
 import { timestamp } from "./Types.ts"
 
 const columns = "key, owner, checksum, creation_date, data_manager_keys, size"
@@ -24,61 +25,21 @@ const keySize = 38
 
 export const layer = Layer.effect(
   DataSampleStore,
-  Effect.map(sql, ({ locking, read, write }) =>
-    DataSampleStore.of({
-      find: (channel, key) =>
-        Effect.map(
-          Effect.flatMap(
-            read(`SELECT ${columns} FROM data_samples WHERE channel = $1 AND key = $2`, [channel, key]),
-            decode
-          ),
-          first
+  Effect.map(sql, (access) => {
+    const table = assetTable(access, "data_samples", columns, decode)
+    const { write } = access
+    return DataSampleStore.of({
+      find: table.find,
+      many: table.many,
+      lock: (channel, keys) => table.lockMany(channel, keys, "NO KEY UPDATE"),
+      taken: table.taken,
+      page: (channel, filter, request) =>
+        table.page(
+          new Conditions()
+            .add((c) => `channel = ${c}`, channel)
+            .add((keys) => `key = ANY (${keys}::text[]::uuid[])`, filter.keys),
+          request
         ),
-      many: (channel, keys) =>
-        keys.length === 0
-          ? Effect.succeed([])
-          : Effect.flatMap(
-              read(`SELECT ${columns} FROM data_samples WHERE channel = $1 AND key = ANY ($2::text[]::uuid[])`, [
-                channel,
-                keys
-              ]),
-              decode
-            ),
-      lock: (channel, keys) =>
-        Effect.flatMap(
-          locking(
-            `SELECT ${columns} FROM data_samples WHERE channel = $1 AND key = ANY ($2::text[]::uuid[])
-              ORDER BY key FOR NO KEY UPDATE`,
-            [channel, keys]
-          ),
-          decode
-        ),
-      taken: (keys) =>
-        Effect.map(
-          read("SELECT key FROM data_samples WHERE key = ANY ($1::text[]::uuid[])", [keys]),
-          (rows) => new Set(rows.map((row) => row.key as Key))
-        ),
-      page: (channel, filter, request) => {
-        const conditions = new Conditions()
-          .add((c) => `channel = ${c}`, channel)
-          .add((keys) => `key = ANY (${keys}::text[]::uuid[])`, filter.keys)
-          .after(
-            request,
-            (date, key) => `(creation_date, key) > (${date}, ${key}::uuid)`,
-            ([date, key]) => [timestamp(fromMicros(date)), key]
-          )
-        const statement = pageStatement({
-          ...conditions,
-          select: columns,
-          from: "data_samples",
-          orderBy: "creation_date, key",
-          limit: request.limit,
-          maxBytes: request.maxBytes
-        })
-        return Effect.flatMap(read(...statement), (rows) =>
-          Effect.map(decode(rows), (assets) => pageOf(rows, assets, request))
-        )
-      },
       insert: (channel, samples) => {
         const links = samples.flatMap((sample) =>
           sample.dataManagerKeys.map((manager) => [manager, sample.key] as const)
@@ -129,7 +90,7 @@ export const layer = Layer.effect(
         )
       }
     })
-  )
+  })
 )
 
 const linkSamples = `INSERT INTO data_manager_samples (channel, data_manager_key, data_sample_key)

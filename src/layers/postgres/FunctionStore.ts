@@ -2,10 +2,10 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Function } from "../../schema/Function.ts"
-import { fromMicros } from "../../schema/Timestamp.ts"
 import { FunctionStore } from "../../services/store/FunctionStore.ts"
-import { Conditions, pageOf, pageStatement } from "./Page.ts"
-import { first, mapJson, rowDecoder, sql, toMap } from "./Session.ts"
+import { assetTable } from "./AssetTable.ts"
+import { Conditions } from "./Page.ts"
+import { mapJson, rowDecoder, sql, toMap } from "./Session.ts"
 import { timestamp } from "./Types.ts"
 
 const columns =
@@ -21,61 +21,25 @@ const decode = rowDecoder(Function, (row) => ({
 
 export const layer = Layer.effect(
   FunctionStore,
-  Effect.map(sql, ({ locking, read, write }) =>
-    FunctionStore.of({
-      find: (channel, key) =>
-        Effect.map(
-          Effect.flatMap(
-            read(`SELECT ${columns} FROM functions WHERE channel = $1 AND key = $2`, [channel, key]),
-            decode
-          ),
-          first
+  Effect.map(sql, (access) => {
+    const table = assetTable(access, "functions", columns, decode)
+    const { write } = access
+    return FunctionStore.of({
+      find: table.find,
+      lock: table.lock,
+      share: (channel, keys) => table.lockMany(channel, keys, "SHARE"),
+      isTaken: table.isTaken,
+      page: (channel, filter, request) =>
+        table.page(
+          new Conditions()
+            .add((c) => `channel = ${c}`, channel)
+            .add(
+              (plan) =>
+                `key IN (SELECT function_key FROM compute_tasks WHERE channel = $1 AND compute_plan_key = ${plan}::uuid)`,
+              filter.computePlanKey
+            ),
+          request
         ),
-      lock: (channel, key) =>
-        Effect.map(
-          Effect.flatMap(
-            locking(`SELECT ${columns} FROM functions WHERE channel = $1 AND key = $2 FOR NO KEY UPDATE`, [
-              channel,
-              key
-            ]),
-            decode
-          ),
-          first
-        ),
-      share: (channel, keys) =>
-        Effect.flatMap(
-          locking(
-            `SELECT ${columns} FROM functions WHERE channel = $1 AND key = ANY ($2::text[]::uuid[]) ORDER BY key FOR SHARE`,
-            [channel, keys]
-          ),
-          decode
-        ),
-      isTaken: (key) => Effect.map(read("SELECT FROM functions WHERE key = $1", [key]), (rows) => rows.length > 0),
-      page: (channel, filter, request) => {
-        const conditions = new Conditions()
-          .add((c) => `channel = ${c}`, channel)
-          .add(
-            (plan) =>
-              `key IN (SELECT function_key FROM compute_tasks WHERE channel = $1 AND compute_plan_key = ${plan}::uuid)`,
-            filter.computePlanKey
-          )
-          .after(
-            request,
-            (date, key) => `(creation_date, key) > (${date}, ${key}::uuid)`,
-            ([date, key]) => [timestamp(fromMicros(date)), key]
-          )
-        const statement = pageStatement({
-          ...conditions,
-          select: columns,
-          from: "functions",
-          orderBy: "creation_date, key",
-          limit: request.limit,
-          maxBytes: request.maxBytes
-        })
-        return Effect.flatMap(read(...statement), (rows) =>
-          Effect.map(decode(rows), (assets) => pageOf(rows, assets, request))
-        )
-      },
       insert: (channel, fn) => {
         const maps = [mapJson(fn.metadata), mapJson(fn.inputs), mapJson(fn.outputs)]
         const permissions = JSON.stringify(fn.permissions)
@@ -108,5 +72,5 @@ export const layer = Layer.effect(
           fn.status
         ])
     })
-  )
+  })
 )

@@ -2,10 +2,10 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
-import type { Key } from "../../schema/Key.ts"
 import { Model } from "../../schema/Model.ts"
 import { ModelStore } from "../../services/store/ModelStore.ts"
-import { first, type Row, rowDecoder, sql } from "./Session.ts"
+import { assetTable } from "./AssetTable.ts"
+import { type Row, rowDecoder, sql } from "./Session.ts"
 import { timestamp } from "./Types.ts"
 
 const columns = "key, owner, compute_task_key, output_identifier, creation_date, address, permissions"
@@ -28,23 +28,12 @@ const decodeOutput = rowDecoder(Schema.Struct({ model: Model, outputIdentifier: 
 
 export const layer = Layer.effect(
   ModelStore,
-  Effect.map(sql, ({ read, write }) =>
-    ModelStore.of({
-      find: (channel, key) =>
-        Effect.map(
-          Effect.flatMap(read(`SELECT ${columns} FROM models WHERE channel = $1 AND key = $2`, [channel, key]), decode),
-          first
-        ),
-      many: (channel, keys) =>
-        keys.length === 0
-          ? Effect.succeed([])
-          : Effect.flatMap(
-              read(`SELECT ${columns} FROM models WHERE channel = $1 AND key = ANY ($2::text[]::uuid[])`, [
-                channel,
-                keys
-              ]),
-              decode
-            ),
+  Effect.map(sql, (access) => {
+    const table = assetTable(access, "models", columns, decode)
+    const { read, write } = access
+    return ModelStore.of({
+      find: table.find,
+      many: table.many,
       ofTasks: (channel, taskKeys) =>
         taskKeys.length === 0
           ? Effect.succeed([])
@@ -56,11 +45,7 @@ export const layer = Layer.effect(
               ),
               decodeOutput
             ),
-      taken: (keys) =>
-        Effect.map(
-          read("SELECT key FROM models WHERE key = ANY ($1::text[]::uuid[])", [keys]),
-          (rows) => new Set(rows.map((row) => row.key as Key))
-        ),
+      taken: table.taken,
       insert: (channel, models) => {
         const [oldest] = models
         if (oldest === undefined) return Effect.void
@@ -88,5 +73,5 @@ export const layer = Layer.effect(
       disable: (channel, keys) =>
         write("UPDATE models SET address = NULL WHERE channel = $1 AND key = ANY ($2::text[]::uuid[])", [channel, keys])
     })
-  )
+  })
 )
