@@ -4,32 +4,19 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Event from "../schema/Event.ts"
+import type { FunctionOutput } from "../schema/Function.ts"
 import { parse } from "../schema/Key.ts"
 import { type Model, type NewModel, type NewModelMessage, validateNew } from "../schema/Model.ts"
-import {
-  BadRequest,
-  Conflict,
-  IncompatibleKind,
-  InvalidAsset,
-  MissingTaskOutput,
-  type NotFound,
-  PermissionDenied
-} from "../schema/OrchestratorError.ts"
+import { BadRequest, Conflict, InvalidAsset, type NotFound } from "../schema/OrchestratorError.ts"
 import { orNotFound, requiredKey } from "./Lookup.ts"
 import { RequestContext } from "./RequestContext.ts"
 import { ComputeTaskStore, type TaskWithFunction } from "./store/ComputeTaskStore.ts"
 import { ModelStore, type OutputModel } from "./store/ModelStore.ts"
 import type { ReadError } from "./store/StoreError.ts"
 import { emit, read, type UnitOfWork } from "./store/UnitOfWork.ts"
+import { type OutputRefusal, openOutput } from "./TaskOutputs.ts"
 
-type RegistrationError =
-  | InvalidAsset
-  | BadRequest
-  | NotFound
-  | PermissionDenied
-  | MissingTaskOutput
-  | IncompatibleKind
-  | Conflict
+type RegistrationError = InvalidAsset | BadRequest | NotFound | OutputRefusal | Conflict
 
 export class Models extends Context.Service<
   Models,
@@ -74,8 +61,9 @@ export class Models extends Context.Service<
             return yield* new BadRequest({ message: "All models should be part of the same task" })
           }
           const input = yield* validateNew(message, index)
-          const held = [...found.held, ...models]
-          yield* checkOutput(input, parent, requester, held)
+          const identifier = input.computeTaskOutputIdentifier
+          const declared = yield* openOutput(parent, identifier, "ASSET_MODEL", requester)
+          yield* checkRoom(taskKey, identifier, declared, [...found.held, ...models])
           if (found.taken.has(input.key) || models.some(({ model }) => model.key === input.key)) {
             return yield* Conflict.exists("model", input.key)
           }
@@ -117,33 +105,18 @@ const withoutPath = ({ message, violations }: InvalidAsset): InvalidAsset =>
         violations.map(({ description, field }) => ({ field: field.replace("models[0].", ""), description }))
       )
 
-/** The requester is executing the task, and this output of it takes a model yet. */
-const checkOutput = (
-  { computeTaskOutputIdentifier: identifier }: NewModel,
-  { functionOutputs, task }: TaskWithFunction,
-  requester: string,
+/** A single output takes one model. */
+const checkRoom = (
+  taskKey: string,
+  identifier: string,
+  declared: FunctionOutput,
   held: ReadonlyArray<OutputModel>
-): Effect.Effect<void, PermissionDenied | BadRequest | MissingTaskOutput | IncompatibleKind | Conflict> => {
-  if (task.worker !== requester) {
-    return Effect.fail(new PermissionDenied({ message: `only "${task.worker}" worker can register model` }))
-  }
-  if (task.status !== "STATUS_EXECUTING") {
-    return Effect.fail(new BadRequest({ message: `cannot register model for task with status "${task.status}"` }))
-  }
-  const declared = functionOutputs.get(identifier)
-  if (declared === undefined) return Effect.fail(new MissingTaskOutput({ taskKey: task.key, identifier }))
-  if (declared.kind !== "ASSET_MODEL") {
-    return Effect.fail(
-      new IncompatibleKind({ taskKey: task.key, identifier, expected: declared.kind, received: "ASSET_MODEL" })
-    )
-  }
-  if (!declared.multiple && held.some((one) => one.outputIdentifier === identifier)) {
-    return Effect.fail(
-      new Conflict({ message: `compute task "${task.key}" already has its unique output "${identifier}" registered` })
-    )
-  }
-  return Effect.void
-}
+): Effect.Effect<void, Conflict> =>
+  !declared.multiple && held.some((one) => one.outputIdentifier === identifier)
+    ? Effect.fail(
+        new Conflict({ message: `compute task "${taskKey}" already has its unique output "${identifier}" registered` })
+      )
+    : Effect.void
 
 const make = (
   { address, computeTaskOutputIdentifier, key }: NewModel,

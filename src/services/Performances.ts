@@ -3,15 +3,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Event from "../schema/Event.ts"
-import {
-  BadRequest,
-  Conflict,
-  IncompatibleKind,
-  type InvalidAsset,
-  MissingTaskOutput,
-  type NotFound,
-  PermissionDenied
-} from "../schema/OrchestratorError.ts"
+import { Conflict, type InvalidAsset, type NotFound } from "../schema/OrchestratorError.ts"
 import type { Page, PageRequest, PerformanceCursor } from "../schema/Pagination.ts"
 import { keyOf, type NewPerformanceMessage, type Performance, validateNew } from "../schema/Performance.ts"
 import { filterKey, filterText, orNotFound } from "./Lookup.ts"
@@ -20,15 +12,9 @@ import { ComputeTaskStore } from "./store/ComputeTaskStore.ts"
 import { PerformanceStore } from "./store/PerformanceStore.ts"
 import type { ReadError } from "./store/StoreError.ts"
 import { emit, read, type UnitOfWork } from "./store/UnitOfWork.ts"
+import { type OutputRefusal, openOutput } from "./TaskOutputs.ts"
 
-type RegistrationError =
-  | InvalidAsset
-  | BadRequest
-  | NotFound
-  | PermissionDenied
-  | MissingTaskOutput
-  | IncompatibleKind
-  | Conflict
+type RegistrationError = InvalidAsset | NotFound | OutputRefusal | Conflict
 
 /** What a query may ask for; empty texts do not filter. */
 export interface PerformanceQuery {
@@ -61,25 +47,8 @@ export class Performances extends Context.Service<
         const input = yield* validateNew(message)
         const { computeTaskKey: taskKey, computeTaskOutputIdentifier: identifier } = input
         const found = yield* read({ task: tasks.lock(channel, taskKey), held: store.ofTask(channel, taskKey) })
-        const { functionOutputs, task } = yield* orNotFound("computetask", taskKey, found.task)
-        if (task.worker !== requester) {
-          return yield* new PermissionDenied({ message: `only "${task.worker}" worker can register performance` })
-        }
-        if (task.status !== "STATUS_EXECUTING") {
-          return yield* new BadRequest({
-            message: `cannot register performance for task with status "${task.status}"`
-          })
-        }
-        const declared = functionOutputs.get(identifier)
-        if (declared === undefined) return yield* new MissingTaskOutput({ taskKey, identifier })
-        if (declared.kind !== "ASSET_PERFORMANCE") {
-          return yield* new IncompatibleKind({
-            taskKey,
-            identifier,
-            expected: declared.kind,
-            received: "ASSET_PERFORMANCE"
-          })
-        }
+        const task = yield* orNotFound("computetask", taskKey, found.task)
+        yield* openOutput(task, identifier, "ASSET_PERFORMANCE", requester)
         if (found.held.some((one) => one.computeTaskOutputIdentifier === identifier)) {
           return yield* Conflict.exists("performance", keyOf(taskKey, identifier))
         }
