@@ -35,15 +35,15 @@ describe("a port that is taken", () => {
   })
   afterAll(() => holder.close())
 
+  const said = new Map<string, string>()
   describe.each(["ORCHESTRATOR_GRPC_PORT", "ORCHESTRATOR_HTTP_PORT"])("%s", (variable) => {
-    let said = ""
     beforeAll(async () => {
-      said = await failure({ ORCHESTRATOR_DATA_DIR: dataDir, [variable]: taken })
+      said.set(variable, await failure({ ORCHESTRATOR_DATA_DIR: dataDir, [variable]: taken }))
     })
 
     it("is told with its variable and the address", () => {
-      expect(said).toContain(variable)
-      expect(said).toContain(`127.0.0.1:${taken}`)
+      expect(said.get(variable)).toContain(variable)
+      expect(said.get(variable)).toContain(`127.0.0.1:${taken}`)
     })
 
     it("leaves no PostgreSQL behind", async () => {
@@ -51,11 +51,16 @@ describe("a port that is taken", () => {
       const log = await fs.readFile(layout(dataDir).log, "utf8")
       expect(log.trimEnd().split("\n").at(-1)).toContain("database system is shut down")
     })
+  })
 
-    it.fails("is told in one line of plain words (bug: grpc-js logs beside it, a Cause is printed as it is)", () => {
-      expect(said).toMatch(/^cannot listen on [^\n]+\n$/)
-      expect(said).not.toContain("Cause(")
-    })
+  const oneLine = /^cannot listen on [^\n(]+\n$/
+
+  it("of HTTP is told in one line", () => {
+    expect(said.get("ORCHESTRATOR_HTTP_PORT")).toMatch(oneLine)
+  })
+
+  it.fails("of gRPC is told in one line (bug: grpc-js writes a line of its own before it)", () => {
+    expect(said.get("ORCHESTRATOR_GRPC_PORT")).toMatch(oneLine)
   })
 })
 

@@ -1,0 +1,95 @@
+/** gRPC calls as bytes on HTTP/2, for what no gRPC library would send, and what it would hide. */
+import { once } from "node:events"
+import * as http2 from "node:http2"
+
+export interface RawAnswer {
+  /** Of HTTP. */
+  readonly status: number
+  /** Of gRPC; undefined: the call ended without one. */
+  readonly code: number | undefined
+  readonly details: string
+  /** Headers and trailers. */
+  readonly metadata: Readonly<Record<string, string | undefined>>
+  /** The size of the larger of the two, as HTTP/2 counts it. */
+  readonly headerListSize: number
+  /** Messages with their prefixes. */
+  readonly body: Buffer
+}
+
+export interface RawRequest {
+  readonly path: string
+  readonly headers?: http2.OutgoingHttpHeaders
+  /** What is sent, one DATA frame each; a message has a prefix of five bytes. */
+  readonly frames?: ReadonlyArray<Buffer>
+}
+
+/** With its prefix. */
+export const framed = (message: Uint8Array, compressed = false): Buffer => {
+  const prefix = Buffer.alloc(5)
+  prefix[0] = compressed ? 1 : 0
+  prefix.writeUInt32BE(message.length, 1)
+  return Buffer.concat([prefix, message])
+}
+
+const listSize = (headers: http2.IncomingHttpHeaders): number =>
+  Object.entries(headers).reduce((sum, [name, value]) => sum + name.length + String(value).length + 32, 0)
+
+const identity = { mspid: "MyOrg1MSP", channel: "mychannel" }
+
+export interface RawClient extends AsyncDisposable {
+  readonly session: http2.ClientHttp2Session
+  readonly call: (request: RawRequest) => Promise<RawAnswer>
+}
+
+export const connect = async (address: string, settings: http2.Settings = {}): Promise<RawClient> => {
+  const session = http2.connect(`http://${address}`, { settings })
+  session.on("error", () => {})
+  await once(session, "connect")
+
+  const call = ({ frames = [], headers = {}, path }: RawRequest): Promise<RawAnswer> =>
+    new Promise((resolve) => {
+      const stream = session.request({
+        ":method": "POST",
+        ":path": path,
+        "content-type": "application/grpc",
+        te: "trailers",
+        ...identity,
+        ...headers
+      })
+      const received: Array<http2.IncomingHttpHeaders> = []
+      const body: Array<Buffer> = []
+      stream.on("response", (heads) => received.push(heads))
+      stream.on("trailers", (trailers) => received.push(trailers))
+      stream.on("data", (chunk: Buffer) => body.push(chunk))
+      stream.on("error", () => {})
+      stream.on("close", () => {
+        const metadata = Object.assign({}, ...received)
+        const code = metadata["grpc-status"]
+        resolve({
+          status: Number(metadata[":status"]),
+          code: code === undefined ? undefined : Number(code),
+          details: decodeURIComponent(metadata["grpc-message"] ?? ""),
+          metadata,
+          headerListSize: Math.max(0, ...received.map(listSize)),
+          body: Buffer.concat(body)
+        })
+      })
+      const send = (left: ReadonlyArray<Buffer>): void => {
+        const [frame, ...more] = left
+        if (frame === undefined) stream.end()
+        else stream.write(frame, () => send(more))
+      }
+      send(frames)
+    })
+
+  return {
+    session,
+    call,
+    [Symbol.asyncDispose]: async () => {
+      if (session.destroyed) return
+      const closed = once(session, "close")
+      session.destroy()
+      await closed
+    }
+  }
+}
