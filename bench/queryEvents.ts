@@ -98,9 +98,9 @@ const program = Effect.gen(function* () {
     }
     const [sql, params] = statements[statements.length - 3] as (typeof statements)[number]
     const { rows } = yield* connection.query(`EXPLAIN ${sql}`, params, false)
-    const plan = rows.map((row) => String(row["QUERY PLAN"])).find((line) => /Scan/.test(line))
+    const plan = rows.map((row) => String(row["QUERY PLAN"])).find((line) => /Scan.* on events/.test(line))
     console.log(
-      `${name.padEnd(24)} first ${costs[0]}, half way ${costs[1]}, at 90 % ${costs[2]}; ${plan?.trim().replace(/ {2}.*/, "")}`
+      `${name.padEnd(24)} first ${costs[0]}, half way ${costs[1]}, at 90 % ${costs[2]}; ${plan?.trim().replace(/ {2}\(.*/, "")}`
     )
   }
 })
