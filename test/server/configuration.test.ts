@@ -108,6 +108,14 @@ it.each([
   expect(namesIn(await problemsOf({ [name]: value }))).toEqual([name])
 })
 
+it.fails.each([
+  "ORCHESTRATOR_RELOAD_INTERVAL",
+  "ORCHESTRATOR_GRPC_CALL_TIMEOUT",
+  "ORCHESTRATOR_STALLED_SUBSCRIBER_TIMEOUT"
+])("%s cannot be 0s (bug: it can, and takes a whole core, or ends every call and stream)", async (name) => {
+  expect(namesIn(await problemsOf({ [name]: "0s" }))).toEqual([name])
+})
+
 it("files of TLS that are not there are told", async () => {
   const problems = await problemsOf({
     ORCHESTRATOR_TLS_ENABLED: "true",

@@ -1,5 +1,6 @@
 /** How a server ends: what runs may end, what streams is told, nothing stays behind. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest"
+import * as fs from "node:fs/promises"
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest"
 import { layout } from "../../src/layers/embedded/DataDir.ts"
 import { isAlive } from "../../src/layers/embedded/Postmaster.ts"
 import * as Build from "../blackbox/Builders.ts"
@@ -115,7 +116,7 @@ describe("a server with a PostgreSQL of its own", () => {
   })
 })
 
-it("a second signal ends the server at once", async () => {
+it("a second signal ends the server at once, and what runs has no effect", async () => {
   const database = await Program.database()
   const server = await Program.serve(await Program.envOf(database))
   await using session = await Session.open(database.url)
@@ -127,6 +128,39 @@ it("a second signal ends the server at once", async () => {
   expect(await health.next()).toEqual(notServing)
   server.process.kill("SIGTERM")
   expect((await server.exited).code).toBe(1)
-  expect(await call.outcome).toBe("UNAVAILABLE")
+  expect(await call.outcome).not.toBe("OK")
   await session.query("ROLLBACK")
+  expect(await session.query(`SELECT name FROM orchestrator.compute_plans WHERE key = '${plan}'`)).toEqual([
+    { name: "plan" }
+  ])
+})
+
+describe("a start that is stopped", () => {
+  it("while another server migrates the database ends at once", async () => {
+    const database = await Program.emptyDatabase()
+    await using session = await Session.open(database.url)
+    await session.query("SELECT pg_advisory_lock(1869767528 + 1, 0)")
+    const starting = Program.run({ ...Program.freePorts, ...(await Program.envOf(database)) })
+    await Session.waiters(session)
+    starting.process.kill("SIGTERM")
+    expect(await starting.exited).toEqual({ code: 0, stdout: "", stderr: "" })
+  })
+
+  it("while it makes its first cluster leaves nothing of it", async () => {
+    const dataDir = await Program.dataFolder()
+    const starting = Program.run({ ...Program.freePorts, ORCHESTRATOR_DATA_DIR: dataDir })
+    const names = () => fs.readdir(dataDir)
+    await vi.waitFor(async () => expect((await names()).join()).toContain("pgdata"), { timeout: 20_000, interval: 5 })
+    starting.process.kill("SIGTERM")
+    expect(await starting.exited).toEqual({ code: 0, stdout: "", stderr: "" })
+    expect(await names()).toEqual(["lock"])
+  })
+})
+
+it.fails("a server whose log nobody reads any more serves on (bug: it dies of EPIPE, with a stack)", async () => {
+  const server = await Program.serve(await Program.envOf(await Program.database()))
+  server.process.stdout?.destroy()
+  const { client, plan } = await prepared(server)
+  for (let call = 0; call < 3; call++) expect(await client.getPlan({ key: plan })).toMatchObject({ key: plan })
+  expect((await server.stop()).code).toBe(0)
 })
