@@ -24,6 +24,17 @@ import { authority, type Issued, serverOf } from "./Certificates.ts"
 export const one = "MyOrg1MSP"
 export const two = "MyOrg2MSP"
 
+const endings: Array<() => unknown> = []
+
+/** Done when the test file ends, the last first; a test may ask for it too. */
+export const atEnd = (ending: () => unknown): void => {
+  endings.push(ending)
+}
+
+afterAll(async () => {
+  for (const ending of endings.reverse()) await ending()
+})
+
 export type Env = Readonly<Record<string, string>>
 
 export interface Pki {
@@ -42,7 +53,7 @@ export interface Pki {
 /** In a folder of its own, which goes when the test file ends. */
 export const makePki = async (): Promise<Pki> => {
   const folder = await fs.mkdtemp(path.join(os.tmpdir(), "orc-tls-"))
-  afterAll(() => fs.rm(folder, { recursive: true }))
+  atEnd(() => fs.rm(folder, { recursive: true }))
   const at: Pki["path"] = (...file) => path.join(folder, ...file)
   const write: Pki["write"] = async (file, content) => {
     await fs.mkdir(path.dirname(at(file)), { recursive: true })
@@ -120,7 +131,7 @@ export interface TlsServer {
 export const startServer = async (env: Env): Promise<TlsServer> => {
   const database = await createDatabase()
   const scope = Scope.makeUnsafe()
-  afterAll(async () => {
+  atEnd(async () => {
     await Effect.runPromise(Scope.close(scope, Exit.void))
     await database.drop()
   })
@@ -168,7 +179,7 @@ export const connect = (
     { ...(mspid === undefined ? {} : { mspid }), channel },
     credentials.createFromSecureContext(context)
   )
-  afterAll(() => made.close())
+  atEnd(() => made.close())
   return made
 }
 

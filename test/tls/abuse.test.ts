@@ -5,12 +5,12 @@ import * as http from "node:http"
 import * as net from "node:net"
 import * as tls from "node:tls"
 import { Server } from "@grpc/grpc-js"
-import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { beforeAll, describe, expect, it } from "vitest"
 import { TlsCredentials } from "../../src/server/TlsCredentials.ts"
 import { client } from "../blackbox/Client.ts"
 import { failure } from "../blackbox/Refusals.ts"
 import { clientOf, type Issued } from "./Certificates.ts"
-import { connect, handshake, load, makePki, one, type Pki, preface, startServer, type TlsServer } from "./Pki.ts"
+import { atEnd, connect, handshake, load, makePki, one, type Pki, preface, startServer, type TlsServer } from "./Pki.ts"
 
 let pki: Pki
 let secure: TlsServer
@@ -69,7 +69,7 @@ describe("connections that do not get to the end of the handshake", () => {
         error === null ? resolve(port) : reject(error)
       )
     )
-    afterAll(() => server.forceShutdown())
+    atEnd(() => server.forceShutdown())
     return { port }
   }
 
@@ -146,7 +146,7 @@ describe("another protocol", () => {
 describe("headers", () => {
   it("that are too many, or too large, end the call or the connection", async () => {
     const plainClient = client(plain.address, { mspid: one, channel: "mychannel" })
-    afterAll(() => plainClient.close())
+    atEnd(() => plainClient.close())
     for (const each of [connect(pki, secure, one, leaf), plainClient]) {
       const large = await failure(each.with(["x-large", "x".repeat(200_000)]).queryVersion())
       expect(["RESOURCE_EXHAUSTED", "INTERNAL", "UNAVAILABLE"]).toContain(large.code)
