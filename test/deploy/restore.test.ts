@@ -6,12 +6,12 @@ import { execFileSync } from "node:child_process"
 import { existsSync, readdirSync } from "node:fs"
 import { chmod, chown, writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import { afterAll, describe, expect, it } from "vitest"
+import { describe, expect, it } from "vitest"
 import type { Event } from "../../src/layers/wire/generated/event.ts"
 import type { Client } from "../blackbox/Client.ts"
 import * as Drive from "../blackbox/Drivers.ts"
 import { execute } from "../support/database.ts"
-import { folder, type RunningServer, serve } from "./servers.ts"
+import { finallyDo, folder, type RunningServer, serve } from "./servers.ts"
 import { read, root } from "./support.ts"
 
 /** Every event of the channel. */
@@ -92,7 +92,7 @@ const startPostgres = async (): Promise<(database: string, role: string) => stri
   run("initdb", ["-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"], uid)
   const settings = `-k ${made} -c listen_addresses='' -c fsync=off`
   run("pg_ctl", ["-D", data, "-o", settings, "-l", join(made, "log"), "-w", "start"], uid)
-  afterAll(() => run("pg_ctl", ["-D", data, "-m", "immediate", "-w", "stop"], uid))
+  finallyDo(() => run("pg_ctl", ["-D", data, "-m", "immediate", "-w", "stop"], uid))
   return (database, role) => `postgresql:///${database}?host=${encodeURIComponent(made)}&user=${role}&sslmode=disable`
 }
 

@@ -16,10 +16,21 @@ import { type Client, client } from "../blackbox/Client.ts"
 
 type Environment = Readonly<Record<string, string>>
 
+const atEnd: Array<() => unknown> = []
+
+/** What is to be done when the file ends, the last first; also from inside a test. */
+export const finallyDo = (what: () => unknown): void => {
+  atEnd.push(what)
+}
+
+afterAll(async () => {
+  for (const what of atEnd.reverse()) await what()
+})
+
 /** A folder that is removed when the file ends. */
 export const folder = async (): Promise<string> => {
   const made = await mkdtemp(join(tmpdir(), "orc-deploy-"))
-  afterAll(() => rm(made, { recursive: true, force: true }))
+  finallyDo(() => rm(made, { recursive: true, force: true }))
   return made
 }
 
@@ -42,7 +53,7 @@ export const serve = async (env: Environment): Promise<RunningServer> => {
     for (const each of clients.splice(0)) each.close()
     await Effect.runPromise(Scope.close(scope, Exit.void))
   }
-  afterAll(stop)
+  finallyDo(stop)
   const { grpcPort, httpPort } = await Effect.runPromise(
     Effect.flatMap(AppConfig.load, start).pipe(
       Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnvRecord({ ...ports, ...env })),
@@ -103,7 +114,7 @@ export const program = (command: ReadonlyArray<string>, { cwd, env, uid }: Progr
     })
   }
   const exited = new Promise<number | null>((done) => child.on("close", (code) => done(code)))
-  afterAll(async () => {
+  finallyDo(async () => {
     child.kill("SIGKILL")
     await exited
   })
