@@ -83,9 +83,9 @@ export class Proxy {
     return links.length
   }
 
-  /** Passes nothing on until `resume`; with "all", not over new connections either. */
-  stall(which: "all" | "listeners"): number {
-    const links = this.chosen(which)
+  /** Passes nothing on until `resume`; with "all", not over new connections either, which "present" lets through. */
+  stall(which: "all" | "present" | "listeners"): number {
+    const links = this.chosen(which === "present" ? "all" : which)
     if (which === "all") this.stalling = true
     for (const link of links) this.setStalled(link, true)
     return links.length

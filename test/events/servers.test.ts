@@ -1,9 +1,18 @@
 /** Two servers on one database: events of one at the other, with notifications and without, and a database that forgets. */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
 import { expect, test } from "vitest"
+import { Proxy } from "../../bench/chaos/Proxy.ts"
+import * as PostgresStore from "../../src/layers/postgres/PostgresStore.ts"
+import type { ChannelName } from "../../src/schema/Key.ts"
+import { EventLog } from "../../src/services/store/EventLog.ts"
 import * as build from "../blackbox/Builders.ts"
-import { startServers } from "./support.ts"
+import { startServers, targetOf, through } from "./support.ts"
 
-const { client, proxy, sql } = await startServers(2)
+const channel = "mychannel" as ChannelName
+
+const { client, database, proxy, sql } = await startServers(2)
 const here = client(0)
 const there = client(1)
 await here.registerOrganization()
@@ -82,5 +91,23 @@ test("a database that answers nothing ends all streams within seconds, with a te
     }
   } finally {
     proxy.resume()
+  }
+})
+
+test("a read that is never answered takes another connection, and the next ones do too", async () => {
+  const silent = await Proxy.open(() => targetOf(database.url))
+  try {
+    const program = Effect.gen(function* () {
+      const log = yield* EventLog
+      expect((yield* log.heads([channel])).get(channel)).toBeGreaterThan(0)
+      expect(silent.stall("present")).toBeGreaterThan(0)
+      expect((yield* log.heads([channel])).get(channel)).toBeGreaterThan(0)
+      expect((yield* log.heads([channel])).get(channel)).toBeGreaterThan(0)
+    })
+    const url = Redacted.make(through(database.url, silent))
+    const store = PostgresStore.layer({ url, poolSize: 4, readTimeout: Duration.millis(300) })
+    await Effect.runPromise(Effect.provide(program, store))
+  } finally {
+    silent.close()
   }
 })

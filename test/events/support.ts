@@ -23,14 +23,16 @@ export interface TestServers {
   readonly sql: (...statements: ReadonlyArray<string>) => Promise<void>
 }
 
-const targetOf = (url: string): { readonly path: string } | { readonly port: number } => {
+/** Where a URL's database listens. */
+export const targetOf = (url: string): { readonly path: string } | { readonly port: number } => {
   const parsed = new URL(url)
   const folder = parsed.searchParams.get("host")
   const port = parsed.searchParams.get("port") ?? parsed.port
   return folder === null ? { port: Number(port) } : { path: path.join(folder, `.s.PGSQL.${port}`) }
 }
 
-const through = (url: string, proxy: Proxy): string => {
+/** The same database through a proxy. */
+export const through = (url: string, proxy: Proxy): string => {
   const parsed = new URL(url)
   const user = parsed.searchParams.get("user") ?? parsed.username
   const password = parsed.password === "" ? "" : `:${parsed.password}`

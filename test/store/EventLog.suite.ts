@@ -238,4 +238,41 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
         expect(yield* log.heads([])).toEqual(new Map())
       })
     )
+
+    it.effect("tells the ids of the events at places, and none where there is no event", () =>
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        const [one, other, empty] = [build.channel(), build.channel(), build.channel()]
+        const events = yield* appendAll(one, 2, 1)
+        const [only] = yield* append(other, 1)
+        expect(
+          yield* log.idsAt([
+            [one, 2],
+            [other, 1],
+            [empty, 1]
+          ])
+        ).toEqual(
+          new Map([
+            [one, events[1]?.id],
+            [other, only?.id]
+          ])
+        )
+        expect(yield* log.idsAt([[one, 4]])).toEqual(new Map())
+        expect(yield* log.idsAt([])).toEqual(new Map())
+      })
+    )
+
+    it.effect("reads on from an event only where that event is the one it is said to be", () =>
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        const channel = build.channel()
+        const [first, second, third] = yield* appendAll(channel, 3)
+        const after = (position: number, id: string | undefined) =>
+          Effect.map(log.read(channel, position, 10, 10, plenty, id), positions)
+        expect(yield* after(1, first?.id)).toEqual([2, 3])
+        expect(yield* after(1, second?.id)).toEqual([])
+        expect(yield* after(3, third?.id)).toEqual([])
+        expect(yield* after(4, third?.id)).toEqual([])
+      })
+    )
   })

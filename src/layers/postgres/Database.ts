@@ -11,7 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import type { SqlError } from "effect/sql/SqlError"
+import { ConnectionError, SqlError } from "effect/sql/SqlError"
 import type { LoggedEvent, NewEvent } from "../../schema/Event.ts"
 import type { ChannelName } from "../../schema/Key.ts"
 import { Unavailable } from "../../schema/OrchestratorError.ts"
@@ -27,6 +27,8 @@ import { timestamp } from "./Types.ts"
 export interface Options extends ConnectionConfig, StatementLogging {
   /** Connections of this process: writers, readers, and one that listens. At least 3. */
   readonly poolSize: number
+  /** After how long a read counts as never to be answered, and its connection as lost. Default: 35 s. */
+  readonly readTimeout?: Duration.Duration
 }
 
 /** Reads may share a connection: more statements at once than connections, each waiting for those before it. */
@@ -37,6 +39,17 @@ export const share = (poolSize: number): { readonly readers: number; readonly wr
   const readers = Math.max(1, Math.floor(poolSize / 4))
   return { readers, writers: Math.max(1, poolSize - readers - 1) }
 }
+
+/** More than `statement_timeout`: PostgreSQL itself would have given up. TCP goes on for a quarter of an hour. */
+const defaultReadTimeout = Duration.seconds(35)
+
+const noAnswer = new SqlError({
+  reason: new ConnectionError({
+    cause: new Error("the database did not answer"),
+    message: "the database did not answer",
+    operation: "execute"
+  })
+})
 
 /** How long a transaction that was interrupted may take to end in order, before its connection is closed instead. */
 const rollbackGrace = Duration.millis(500)
@@ -69,7 +82,12 @@ export const layer = (options: Options): Layer.Layer<Database | Readers, SqlErro
       const query: Readers["Service"]["query"] = (text, params) => {
         const once = Effect.andThen(
           log(text),
-          readerPool.use((reader) => reader.query(text, params))
+          readerPool.use((reader) =>
+            Effect.timeoutOrElse(reader.query(text, params), {
+              duration: options.readTimeout ?? defaultReadTimeout,
+              orElse: () => Effect.andThen(readerPool.invalidate(reader), Effect.fail(noAnswer))
+            })
+          )
         )
         return once.pipe(
           Effect.catchIf(isConnectionLoss, () => once),
