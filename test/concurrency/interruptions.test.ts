@@ -4,6 +4,7 @@
  */
 import { expect, layer } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -96,7 +97,9 @@ layer(services({ poolSize }), { excludeTestServices: true })("a call that is int
       for (let index = 0; index < 2 * writers; index++) {
         const renaming = yield* Effect.forkChild(renamePlan(as, plan.key))
         yield* blocked(1)
-        yield* interrupt(renaming)
+        const [duration] = yield* Effect.timed(interrupt(renaming))
+        // The lock would be given up after 5 seconds.
+        expect(Duration.toSeconds(duration)).toBeLessThan(4)
       }
       yield* expectNothing
       yield* holder.query("ROLLBACK")
@@ -170,7 +173,9 @@ layer(services({ poolSize }), { excludeTestServices: true })("a call that is int
       const registering = yield* Effect.forkChild(calls.registerPlan(as, build.newPlan({ name: "stands" })))
       yield* blocked(1)
       const interrupting = yield* Effect.forkChild(Fiber.interrupt(registering), { startImmediately: true })
-      yield* blocked(1)
+      // Longer than a transaction that is not to be gets to end in order.
+      yield* Effect.raceFirst(Fiber.await(interrupting), holder.query("SELECT pg_sleep(1)"))
+      expect(interrupting.pollUnsafe()).toBeUndefined()
       yield* holder.query(`SELECT pg_advisory_unlock ${lock}`, [as.channel])
       yield* Fiber.join(interrupting)
       yield* quiet

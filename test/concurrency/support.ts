@@ -75,8 +75,15 @@ export class Postgres extends Context.Service<
           }),
           (rows) => rows.map(({ pid }) => Number(pid))
         )
-      const busy = `SELECT pid FROM ${ofServices} AND (state <> 'idle' OR pid IN (SELECT pid FROM pg_locks))`
-      const quiet = Effect.asVoid(Effect.repeat(query(busy), { until: (rows) => rows.length === 0 }))
+      const busy = query(
+        `SELECT state LIKE 'idle in transaction%' AND state_change < clock_timestamp() - interval '4 s' AS left_open
+           FROM ${ofServices} AND (state <> 'idle' OR pid IN (SELECT pid FROM pg_locks))`
+      )
+      // PostgreSQL itself ends what is left open after 10 seconds: not to be mistaken for an orderly end.
+      const quiet = Effect.flatMap(
+        Effect.repeat(busy, { until: (rows) => rows.every((row) => row.left_open === true) }),
+        (rows) => (rows.length === 0 ? Effect.void : Effect.die(new Error("a transaction was left open")))
+      )
       return Postgres.of({ url, connect, query, blocked, quiet })
     })
   )

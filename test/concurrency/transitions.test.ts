@@ -4,6 +4,7 @@
  */
 import { expect, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import { ComputePlans } from "../../src/services/ComputePlans.ts"
 import { ComputeTasks } from "../../src/services/ComputeTasks.ts"
 import { DataSamples } from "../../src/services/DataSamples.ts"
@@ -12,7 +13,7 @@ import * as build from "../blackbox/Builders.ts"
 import * as calls from "./calls.ts"
 import { type Entry, statusesOf } from "./Log.ts"
 import { play } from "./rounds.ts"
-import { services } from "./support.ts"
+import { Postgres, services } from "./support.ts"
 
 const rounds = 60
 
@@ -159,16 +160,25 @@ layer(services(), { excludeTestServices: true })("at once", (it) => {
   it.effect("functions that share their plans fail at once without waiting for one another", () =>
     Effect.gen(function* () {
       const { as, task } = yield* calls.openChannel
-      const { log, results } = yield* play(as.channel, 40, () =>
+      const { blocked, connect } = yield* Postgres
+      const holder = yield* connect
+      const { log, results } = yield* play(as.channel, 10, () =>
         Effect.gen(function* () {
-          const plans = Array.from({ length: 4 }, () => build.newPlan())
+          const plans = build.newKeys(8).map((key) => build.newPlan({ key }))
           for (const plan of plans) yield* calls.registerPlan(as, plan)
           const fns = [yield* calls.functionIn(as, ["BUILDING"]), yield* calls.functionIn(as, ["BUILDING"])]
           for (const fn of fns) {
             yield* calls.registerTasks(as, ...calls.shuffled(plans).map((plan) => task([], { fn, plan })))
           }
-          const outcomes = yield* calls.atOnce(...fns.map((fn) => calls.moveFunction(as, fn, "FAILED")))
-          expect(outcomes).toEqual(["ok", "ok"])
+          // Both are held up half way, so that each has some of the plans when they go on.
+          yield* holder.query("BEGIN")
+          yield* holder.query("SELECT FROM compute_plans WHERE key = $1 FOR UPDATE", [plans[4]?.key])
+          const failing = yield* Effect.forkChild(
+            calls.atOnce(...fns.map((fn) => calls.moveFunction(as, fn, "FAILED")))
+          )
+          yield* blocked(2)
+          yield* holder.query("COMMIT")
+          expect(yield* Fiber.join(failing)).toEqual(["ok", "ok"])
           return plans
         })
       )
