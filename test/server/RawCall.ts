@@ -39,6 +39,8 @@ const identity = { mspid: "MyOrg1MSP", channel: "mychannel" }
 export interface RawClient extends AsyncDisposable {
   readonly session: http2.ClientHttp2Session
   readonly call: (request: RawRequest) => Promise<RawAnswer>
+  /** Sends a request, and takes it back at once. */
+  readonly reset: (request: RawRequest) => Promise<void>
 }
 
 export const connect = async (address: string, settings: http2.Settings = {}): Promise<RawClient> => {
@@ -46,22 +48,35 @@ export const connect = async (address: string, settings: http2.Settings = {}): P
   session.on("error", () => {})
   await once(session, "connect")
 
-  const call = ({ frames = [], headers = {}, path }: RawRequest): Promise<RawAnswer> =>
+  const open = ({ headers = {}, path }: RawRequest): http2.ClientHttp2Stream => {
+    const stream = session.request({
+      ":method": "POST",
+      ":path": path,
+      "content-type": "application/grpc",
+      te: "trailers",
+      ...identity,
+      ...headers
+    })
+    return stream.on("error", () => {})
+  }
+
+  const reset: RawClient["reset"] = async (request) => {
+    if (session.destroyed) return
+    const stream = open(request)
+    const closed = new Promise<void>((resolve) => stream.on("close", resolve))
+    stream.end(Buffer.concat(request.frames ?? []))
+    stream.close(http2.constants.NGHTTP2_CANCEL)
+    await closed
+  }
+
+  const call: RawClient["call"] = ({ frames = [], ...request }) =>
     new Promise((resolve) => {
-      const stream = session.request({
-        ":method": "POST",
-        ":path": path,
-        "content-type": "application/grpc",
-        te: "trailers",
-        ...identity,
-        ...headers
-      })
+      const stream = open(request)
       const received: Array<http2.IncomingHttpHeaders> = []
       const body: Array<Buffer> = []
       stream.on("response", (heads) => received.push(heads))
       stream.on("trailers", (trailers) => received.push(trailers))
       stream.on("data", (chunk: Buffer) => body.push(chunk))
-      stream.on("error", () => {})
       stream.on("close", () => {
         const metadata = Object.assign({}, ...received)
         const code = metadata["grpc-status"]
@@ -85,6 +100,7 @@ export const connect = async (address: string, settings: http2.Settings = {}): P
   return {
     session,
     call,
+    reset,
     [Symbol.asyncDispose]: async () => {
       if (session.destroyed) return
       const closed = once(session, "close")

@@ -2,7 +2,7 @@
 import { once } from "node:events"
 import * as net from "node:net"
 import { gzipSync } from "node:zlib"
-import { afterAll, afterEach, describe, expect, it } from "vitest"
+import { afterAll, afterEach, describe, expect, it, vi } from "vitest"
 import {
   GetComputePlanParam,
   NewComputePlan,
@@ -15,6 +15,7 @@ import { paths } from "../blackbox/Client.ts"
 import * as Drive from "../blackbox/Drivers.ts"
 import * as Recording from "../blackbox/Recording.ts"
 import { failure } from "../blackbox/Refusals.ts"
+import * as Metrics from "./Metrics.ts"
 import * as Program from "./Program.ts"
 import * as RawCall from "./RawCall.ts"
 import * as Session from "./Session.ts"
@@ -32,6 +33,7 @@ const database = await Program.database()
 const requestLimit = 1024 * 1024
 const server = await Program.serve({
   ...(await Program.envOf(database)),
+  METRICS_ENABLED: "true",
   ORCHESTRATOR_GRPC_MAX_REQUEST_SIZE: String(requestLimit)
 })
 const one = server.client()
@@ -271,10 +273,25 @@ describe("a connection", () => {
     await Promise.all(streams.map((stream) => stream[Symbol.asyncDispose]()))
   })
 
-  it("on which 500 streams are opened and cancelled is served on", async () => {
-    const client = server.client()
-    await Promise.all(Array.from({ length: 500 }, () => client.subscribeToEvents()[Symbol.asyncDispose]()))
-    expect(await client.getPlan({ key: plan.key })).toMatchObject({ key: plan.key })
+  /** Event streams that the server has open; told once a second. */
+  const streamsOpen = async () => {
+    const text = await (await fetch(`${server.http}/metrics`)).text()
+    return Metrics.sum(Metrics.parse(text), "orc_event_subscribers")
+  }
+  const subscription = { path: paths.subscribeToEvents, frames: [RawCall.framed(Buffer.of())] }
+
+  it("on which 500 streams are opened and cancelled is served on, and nothing of them stays", async () => {
+    await using client = await RawCall.connect(server.address)
+    await Promise.all(Array.from({ length: 500 }, () => client.reset(subscription)))
+    const { code } = await client.call({ path: paths.getPlan, frames: [getPlan()] })
+    expect(code).toBe(ok)
+    await vi.waitFor(async () => expect(await streamsOpen()).toBe(1), { timeout: 20_000, interval: 50 })
+  })
+
+  it("that resets 5,000 streams harms nobody but itself", async () => {
+    await using client = await RawCall.connect(server.address)
+    await Promise.all(Array.from({ length: 5000 }, () => client.reset(subscription)))
+    expect(await one.getPlan({ key: plan.key })).toMatchObject({ key: plan.key })
   })
 
   it("that is cut in the middle of its calls harms nobody", async () => {
