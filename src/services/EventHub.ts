@@ -125,11 +125,6 @@ class Hub {
   private readonly dirty = new Map<ChannelName, number>()
   private readonly commits = new Changes()
   private readonly metrics = new HubMetrics()
-  /**
-   * Whether the log was found to hold what the rings hold, by the last look at it. After a look that failed it may have
-   * lost events, and what this server commits may not follow what it sent: then all goes through the log.
-   */
-  private isVerified = true
   private end: StreamEnd | undefined
   private readonly options: EventHubOptions
   private readonly log: EventLog["Service"]
@@ -202,13 +197,12 @@ class Hub {
       this.dirty.set(channel, Math.max(this.dirty.get(channel) ?? 0, position))
       const feed = this.feeds.get(channel)
       if (feed === undefined) continue
-      if (!this.isVerified) this.grewTo(channel, position)
-      else if (this.offer(feed, batch) || feed.ring.isBehind) feed.wake()
+      if (this.offer(feed, batch) || feed.ring.isBehind) feed.wake()
     }
     this.commits.wake()
   }
 
-  private offer(feed: Feed, events: ReadonlyArray<LoggedEvent>): boolean {
+  private offer(feed: Feed, events: Committed): boolean {
     const offered = feed.ring.offer(events)
     if (offered === "contradicts") feed.finish(wentBackwards)
     return offered === "grown"
@@ -273,11 +267,7 @@ class Hub {
         concurrency: "unbounded"
       })
       return Effect.match(Effect.timeout(before.length === 0 ? Effect.succeed(undefined) : look, pollTimeout), {
-        onFailure: () => {
-          this.isVerified = false
-          for (const { feed } of before) feed.ring.forgetEarly()
-          return false
-        },
+        onFailure: () => false,
         onSuccess: (looked) => {
           const [heads, ids] = looked ?? []
           for (const { channel, feed, last, lastId, target } of before) {
@@ -289,7 +279,6 @@ class Hub {
             if (isPoll && head > feed.ring.target) this.metrics.count("pollFound", head - feed.ring.target)
             this.grewTo(channel, head)
           }
-          this.isVerified = true
           return true
         }
       })

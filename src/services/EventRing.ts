@@ -3,6 +3,7 @@
  * bytes; what falls out is in the log. A plain data structure: it reads nothing and waits for nothing.
  */
 import type { LoggedEvent } from "../schema/Event.ts"
+import type { Committed } from "./store/Database.ts"
 
 /** An event as it goes to a subscriber: encoded once for all of them. */
 export interface EncodedEvent {
@@ -16,7 +17,7 @@ export interface RingBounds {
   readonly maxBytes: number
 }
 
-/** What became of a batch: `contradicts` says that another event is known to be where one of it is. */
+/** What became of a batch: `contradicts` says that it belongs to another log than what is in the ring. */
 export type Offered = "grown" | "unchanged" | "contradicts"
 
 /** Batches that came before their time wait for those between; more than this many are left to the log. */
@@ -36,7 +37,7 @@ export class EventRing {
   private events: Array<EncodedEvent | undefined> = []
   private dropped = 0
   private bytes = 0
-  private readonly early = new Map<number, ReadonlyArray<LoggedEvent>>()
+  private readonly early = new Map<number, Committed>()
   private earlyBytes = 0
   private readonly bounds: RingBounds
   private readonly encode: (event: LoggedEvent) => Uint8Array
@@ -83,7 +84,7 @@ export class EventRing {
    * Takes events that follow each other. Those that continue the ring go in, with what waited for them; those that come
    * early wait; those that are there already are passed over.
    */
-  offer(batch: ReadonlyArray<LoggedEvent>): Offered {
+  offer(batch: Committed): Offered {
     const [head] = batch
     const tail = batch[batch.length - 1]
     if (head === undefined || tail === undefined) return "unchanged"
@@ -94,8 +95,9 @@ export class EventRing {
       this.keepForLater(batch)
       return "unchanged"
     }
-    let next: ReadonlyArray<LoggedEvent> | undefined = batch
+    let next: Committed | undefined = batch
     while (next !== undefined) {
+      if (this.isContradictedBy(next)) return "contradicts"
       for (const event of next) if (event.position === this.last + 1) this.push(event)
       next = this.early.get(this.last + 1)
       this.forget(this.last + 1)
@@ -103,12 +105,6 @@ export class EventRing {
     for (const position of this.early.keys()) if (position <= this.last) this.forget(position)
     this.shrink()
     return "grown"
-  }
-
-  /** Forgets what came before its time: it may not be in the log any more. */
-  forgetEarly(): void {
-    this.early.clear()
-    this.earlyBytes = 0
   }
 
   /**
@@ -126,7 +122,10 @@ export class EventRing {
     return this.events.slice(start, end) as ReadonlyArray<EncodedEvent>
   }
 
-  private isContradictedBy(batch: ReadonlyArray<LoggedEvent>): boolean {
+  private isContradictedBy(batch: Committed): boolean {
+    const { previousId } = batch
+    const isNext = batch[0]?.position === this.last + 1
+    if (isNext && previousId !== undefined && previousId !== this.lastId) return true
     for (const { id, position } of batch) {
       if (position > this.last) return false
       if (position >= this.first - 1 && this.idAt(position) !== id) return true
@@ -134,7 +133,7 @@ export class EventRing {
     return false
   }
 
-  private keepForLater(batch: ReadonlyArray<LoggedEvent>): void {
+  private keepForLater(batch: Committed): void {
     const size = sizeOf(batch)
     const position = batch[0]?.position
     if (position === undefined || this.early.has(position)) return

@@ -85,7 +85,11 @@ export class World {
 
   append(channel: ChannelName, count: number, told: Told): Effect.Effect<void> {
     return Effect.suspend(() => {
-      const batch = Array.from({ length: count }, () => this.event(channel))
+      const previousId = this.log(channel).at(-1)?.id
+      const batch = Object.assign(
+        Array.from({ length: count }, () => this.event(channel)),
+        { previousId }
+      )
       if (told === "later") this.held.push(batch)
       return told === "published" && this.committed !== undefined
         ? Effect.asVoid(PubSub.publish(this.committed, batch))
@@ -109,17 +113,13 @@ export class World {
     )
   }
 
-  /** The database loses the last events, others take their places; connections are lost while it does. */
+  /** The database loses the last events, others take their places. */
   failover(channel: ChannelName, lostEvents: number, refill: number): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
-      this.held = []
-      this.failing = Number.POSITIVE_INFINITY
-      yield* this.signal("all")
       yield* settle
       const log = this.log(channel)
       log.length = Math.max(0, log.length - lostEvents)
       for (let index = 0; index < refill; index++) this.event(channel)
-      this.failing = 0
     })
   }
 

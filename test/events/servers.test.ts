@@ -81,6 +81,18 @@ test("a database that lost events ends the streams that had them, and resuming a
   expect((await resumed.take(2)).map(({ assetKey }) => assetKey)).toEqual(again)
 })
 
+test("a server that commits behind what took the lost events' places does not stream it as what follows", async () => {
+  await using stream = here.subscribeToEvents()
+  await untilKey(stream, await register())
+  await sql("DELETE FROM events WHERE position = (SELECT max(position) FROM events)")
+  await register(there)
+  await register(here)
+  expect(await stream.until(() => false).catch((end) => [end.code, end.details])).toEqual([
+    "UNAVAILABLE",
+    expect.stringContaining("the database lost events")
+  ])
+})
+
 test("a database that answers nothing ends all streams within seconds, with a text that says so", async () => {
   const streams = [here.subscribeToEvents(), there.subscribeToEvents()]
   await Promise.all(streams.map((stream) => stream.next()))

@@ -54,7 +54,7 @@ const noAnswer = new SqlError({
 /** How long a transaction that was interrupted may take to end in order, before its connection is closed instead. */
 const rollbackGrace = Duration.millis(500)
 
-const appendEvents = `SELECT first_position, logged_at
+const appendEvents = `SELECT first_position, logged_at, previous_id
   FROM append_events($1, $2, $3::text[]::uuid[], $4::text[], $5::text[]::asset_kind[], $6::text[]::event_kind[],
                      $7::text[], $8::bytea[])`
 
@@ -282,7 +282,7 @@ const committed = (
   const [row] = exit.value.rows
   const firstPosition = Number(row?.first_position)
   const loggedAt = row?.logged_at as Timestamp
-  return prepared.map(
+  const events = prepared.map(
     (one, index): LoggedEvent => ({
       channel,
       position: firstPosition + index,
@@ -291,4 +291,5 @@ const committed = (
       message: one.message
     })
   )
+  return Object.assign(events, { previousId: row?.previous_id === null ? undefined : String(row?.previous_id) })
 }

@@ -17,8 +17,11 @@ export interface PreparedEvent {
   readonly message: Uint8Array
 }
 
-/** What one transaction left in the log, in order, at dense positions; empty when it made no event. */
-export type Committed = ReadonlyArray<LoggedEvent>
+/**
+ * What one transaction left in the log, in order, at dense positions; empty when it made no event. A store that may lose
+ * what it has committed, in a failover, tells the id of the event before the first, where there is one.
+ */
+export type Committed = ReadonlyArray<LoggedEvent> & { readonly previousId?: string | undefined }
 
 export class Database extends Context.Service<
   Database,
