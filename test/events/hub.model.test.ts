@@ -22,6 +22,16 @@ const step = fc.oneof(
     })
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("burst" as const), channel }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant("overtaken" as const),
+      channel,
+      first: fc.constantFrom("later" as const, "never" as const),
+      second: fc.constantFrom("published" as const, "never" as const),
+      millis: fc.constantFrom(0, 0, 2)
+    })
+  },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("publishHeld" as const), index: fc.nat(20) }) },
   {
     weight: 4,
@@ -65,6 +75,19 @@ const act = (world: World, happens: Step): Effect.Effect<void> => {
       return world.append(happens.channel, happens.count, happens.told as never)
     case "burst":
       return world.append(happens.channel, 40, "never")
+    case "overtaken":
+      // The second transaction is heard of before the first, which may be told in the middle of a read for both.
+      return Effect.all(
+        [
+          world.append(happens.channel, 2, happens.first),
+          world.append(happens.channel, 2, happens.second),
+          world.signal([[happens.channel, world.log(happens.channel).length + 4]]),
+          settle,
+          TestClock.adjust(happens.millis),
+          happens.millis === 0 ? Effect.void : world.publishHeld(0)
+        ],
+        { discard: true }
+      )
     case "publishHeld":
       return world.publishHeld(happens.index)
     case "signal": {
