@@ -179,17 +179,21 @@ describe("a deadline", () => {
     }
   )
 
-  it.each(["0n", "0H", "1n"])("of %s is over at once", async (timeout) => {
+  it.fails("that is over before the call begins lets it do nothing (bug: some are carried out all the same)", async () => {
     await using session = await Session.open(database.url)
     await Session.lockPlan(session, plan.key)
-    const { code } = await raw.call({
-      path: paths.updatePlan,
-      headers: { "grpc-timeout": timeout },
-      frames: [RawCall.framed(UpdateComputePlanParam.encode({ key: plan.key, name: "too late" }).finish())]
-    })
-    expect(code).toBe(deadlineExceeded)
+    const update = RawCall.framed(UpdateComputePlanParam.encode({ key: plan.key, name: "too late" }).finish())
+    const calls = ["0n", "0H", "1n", "1000n"].flatMap((timeout) =>
+      Array.from({ length: 30 }, () =>
+        raw.call({ path: paths.updatePlan, headers: { "grpc-timeout": timeout }, frames: [update] })
+      )
+    )
+    expect(new Set((await Promise.all(calls)).map(({ code }) => code))).toEqual(new Set([deadlineExceeded]))
     await session.query("ROLLBACK")
-    expect((await one.getPlan({ key: plan.key })).name).not.toBe("too late")
+    // Whatever went on behind the status would be done by now: these wait in the same lines.
+    await Promise.all(Array.from({ length: 30 }, () => one.updatePlan({ key: plan.key, name: "in time" })))
+    const states = (await Recording.eventsOf(one, plan)).map(Recording.assetOf)
+    expect(states).not.toContainEqual(expect.objectContaining({ name: "too late" }))
   })
 
   it.each(["soon", ""])("of %j is a status", async (timeout) => {
