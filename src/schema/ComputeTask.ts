@@ -6,7 +6,7 @@ import type { DataSample } from "./DataSample.ts"
 import { Key, KeyInput, OrganizationId } from "./Key.ts"
 import type { Model } from "./Model.ts"
 import type { FieldViolation } from "./OrchestratorError.ts"
-import { NewPermissions, Permission, Permissions } from "./Permission.ts"
+import { type NewPermissions, Permission, Permissions, UncheckedPermissions } from "./Permission.ts"
 import { TaskStatus } from "./TaskStatus.ts"
 import { AnyText, IdentifierReference, Metadata, MetadataInput, nulProblem } from "./Text.ts"
 import { Timestamp } from "./Timestamp.ts"
@@ -67,7 +67,8 @@ const NewTaskInput = Schema.Struct({
   )
 })
 
-const NewTaskOutput = Schema.Struct({ permissions: Schema.optional(NewPermissions), transient: Schema.Boolean })
+// The map of outputs is named as a whole in errors, so its own rule checks what is inside.
+const NewTaskOutput = Schema.Struct({ permissions: Schema.optional(UncheckedPermissions), transient: Schema.Boolean })
 
 const outputsProblem = (outputs: ReadonlyMap<string, typeof NewTaskOutput.Type>): string | undefined => {
   for (const [identifier, output] of outputs) {
@@ -75,6 +76,8 @@ const outputsProblem = (outputs: ReadonlyMap<string, typeof NewTaskOutput.Type>)
     const problem = nulProblem(identifier)
     if (problem !== undefined) return `an identifier is wrong: ${problem}`
     if (output.permissions === undefined) return `${JSON.stringify(identifier)} needs permissions`
+    const idProblem = output.permissions.authorizedIds.map(nulProblem).find((found) => found !== undefined)
+    if (idProblem !== undefined) return `an authorized id of ${JSON.stringify(identifier)} ${idProblem}`
   }
   return undefined
 }

@@ -14,6 +14,12 @@ export interface Permission extends Schema.Schema.Type<typeof Permission> {}
 export const Permissions = Schema.Struct({ process: Permission, download: Permission })
 export interface Permissions extends Schema.Schema.Type<typeof Permissions> {}
 
+/** Permissions that an owner asks for, where a rule of their surroundings checks the ids. */
+export const UncheckedPermissions = Schema.Struct({
+  public: Schema.Boolean,
+  authorizedIds: Schema.Array(OrganizationId)
+})
+
 /** Permissions that an owner asks for. */
 export const NewPermissions = Schema.Struct({
   public: Schema.Boolean,

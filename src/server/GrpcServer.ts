@@ -2,8 +2,10 @@
 import {
   type MethodDefinition as GrpcMethod,
   type ServiceDefinition as GrpcService,
+  logVerbosity,
   Server,
   type ServerCredentials,
+  setLogVerbosity,
   type UntypedServiceImplementation
 } from "@grpc/grpc-js"
 import type * as Context from "effect/Context"
@@ -32,6 +34,15 @@ export interface GrpcServerOptions extends Middleware.MiddlewareOptions {
   /** How long running calls may take to end when the server does. */
   readonly drainTimeout: Duration.Duration
 }
+
+// What grpc-js would write beside the log: its errors reach this server as errors.
+setLogVerbosity(logVerbosity.NONE)
+
+/** What to change when an address cannot be listened on. */
+export const listenAdvice = (reason: string, portVariable: string): string =>
+  reason.includes("EADDRNOTAVAIL")
+    ? "This machine has no such address: set ORCHESTRATOR_LISTEN_ADDRESS to one of its own"
+    : `Is another server running there? Choose another port with ${portVariable}, 0 takes a free one`
 
 /** The address cannot be listened on. The message says which, and what to do. */
 export class ListenError extends Data.TaggedError("ListenError")<{ readonly message: string }> {}
@@ -67,7 +78,12 @@ export const make = (
         yield* hub.drain
         yield* Effect.timeoutOrElse(shutdown(server), {
           duration: options.drainTimeout,
-          orElse: () => Effect.sync(() => server.forceShutdown())
+          // What still runs answers UNAVAILABLE, so that its client calls again; then connections are closed.
+          orElse: () =>
+            Effect.andThen(
+              middleware.interruptAll,
+              Effect.sync(() => server.forceShutdown())
+            )
         })
       })
     )
@@ -117,7 +133,7 @@ const bind = (server: Server, { address, credentials, port }: GrpcServerOptions)
           ? Effect.succeed(bound)
           : Effect.fail(
               new ListenError({
-                message: `cannot listen on ${host}:${port} for gRPC: ${error.message}. Is another server running there? Choose another port with ORCHESTRATOR_GRPC_PORT, 0 takes a free one`
+                message: `cannot listen on ${host}:${port} for gRPC: ${error.message}. ${listenAdvice(error.message, "ORCHESTRATOR_GRPC_PORT")}`
               })
             )
       )

@@ -11,7 +11,7 @@ import * as Layer from "effect/Layer"
 import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
 import * as Ref from "effect/Ref"
 import { Database } from "../services/store/Database.ts"
-import { ListenError } from "./GrpcServer.ts"
+import { ListenError, listenAdvice } from "./GrpcServer.ts"
 
 export interface HttpServerOptions {
   readonly address: string
@@ -51,7 +51,7 @@ export const layer = ({ address, draining, metrics, port }: HttpServerOptions) =
       Layer.effectContext(
         Effect.fail(
           new ListenError({
-            message: `cannot listen on ${address}:${port} for HTTP: ${reasonOf(cause)}. Choose another port with ORCHESTRATOR_HTTP_PORT, 0 takes a free one`
+            message: `cannot listen on ${address}:${port} for HTTP: ${reasonOf(cause)}. ${listenAdvice(reasonOf(cause), "ORCHESTRATOR_HTTP_PORT")}`
           })
         )
       )

@@ -59,6 +59,9 @@ const checkFields = (bytes: Uint8Array): void => {
   }
 }
 
+/** How long calls that are ended with the server have to send their answers. */
+const lastWords = Duration.millis(200)
+
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
 /** Makes grpc-js handlers of the handlers of rpcs. */
@@ -121,6 +124,8 @@ export const make = (options: MiddlewareOptions, context: Context.Context<Servic
   const counted = <A, E, R>(call: Effect.Effect<A, E, R>, metrics: CallMetrics) =>
     Effect.onExit(call, (exit) => Effect.sync(() => metrics.transaction(Exit.isSuccess(exit) ? "commit" : "rollback")))
 
+  const running = new Set<{ end: () => void }>()
+
   /** A call as the log shows it; its headers tell the rest. */
   const loggedCall = (metrics: CallMetrics, begun: number, reqid: string): LoggedCall => ({
     reqid,
@@ -139,6 +144,11 @@ export const make = (options: MiddlewareOptions, context: Context.Context<Servic
       const begun = metrics.begun()
       const id = CallHeaders.requestId(call.metadata)
       const line = loggedCall(metrics, begun, id)
+      // grpc-js tells nobody of a deadline that was over before the handler was called.
+      if (Number(call.getDeadline()) <= Date.now()) {
+        metrics.ended(status.DEADLINE_EXCEEDED, begun)
+        return callback(plainStatus(status.DEADLINE_EXCEEDED, "the deadline was over before the call began"))
+      }
       call.sendMetadata(requestIdHeader(id))
       const program = Effect.gen(function* () {
         const caller = yield* identify(call)
@@ -150,15 +160,25 @@ export const make = (options: MiddlewareOptions, context: Context.Context<Servic
         Effect.timeoutOrElse({ duration: options.callTimeout, orElse: () => Effect.fail(tookTooLong(options)) }),
         Effect.onExit((exit) => logCall(line, outcomeOf(exit, call.cancelled).code, exit, options.slowCall))
       )
+      let answered = false
+      const answerOnce = (outcome: CallStatus, bytes: Uint8Array | null) => {
+        if (answered) return
+        answered = true
+        running.delete(handle)
+        metrics.ended(outcome.code, begun)
+        if (bytes === null) return callback(outcome)
+        metrics.answered(1)
+        callback(null, bytes)
+      }
+      const handle = { end: () => {} }
+      running.add(handle)
       const interrupt = run(program, {
-        onExit: (exit) => {
-          const outcome = outcomeOf(exit, call.cancelled)
-          metrics.ended(outcome.code, begun)
-          if (Exit.isFailure(exit)) return callback(outcome)
-          metrics.answered(1)
-          callback(null, exit.value)
-        }
+        onExit: (exit) => answerOnce(outcomeOf(exit, call.cancelled), Exit.isSuccess(exit) ? exit.value : null)
       })
+      handle.end = () => {
+        answerOnce(shuttingDown(), null)
+        interrupt()
+      }
       call.on("cancelled", () => interrupt())
     }
 
@@ -200,7 +220,15 @@ export const make = (options: MiddlewareOptions, context: Context.Context<Servic
       call.on("cancelled", () => interrupt())
     }
 
-  return { unary, stream }
+  /** Ends the unary calls that run: they answer UNAVAILABLE at once, whatever becomes of a commit that is on its way. */
+  const interruptAll = Effect.andThen(
+    Effect.sync(() => {
+      for (const call of [...running]) call.end()
+    }),
+    Effect.sleep(lastWords)
+  )
+
+  return { unary, stream, interruptAll }
 }
 
 type Call = Pick<ServerUnaryCall<unknown, unknown>, "metadata" | "getAuthContext">
@@ -261,13 +289,13 @@ const answerTooLarge = (size: number, bound: number): ResourceExhausted =>
     message: `the answer would have ${size} bytes, more than the ${bound} that this client takes: nothing was changed; send the header max-response-size if it takes more, or make several calls`
   })
 
+const shuttingDown = (): CallStatus => plainStatus(status.UNAVAILABLE, "the server is shutting down, call again")
+
 /** How a call ended: well, with an error of its type, by a defect, the client's leaving, or the server's own. */
 const outcomeOf = (exit: Exit.Exit<unknown, unknown>, cancelled: boolean): CallStatus => {
   if (Exit.isSuccess(exit)) return plainStatus(status.OK, "")
   if (Cause.hasInterruptsOnly(exit.cause)) {
-    return cancelled
-      ? plainStatus(status.CANCELLED, "the call was cancelled")
-      : plainStatus(status.UNAVAILABLE, "the server is shutting down, call again")
+    return cancelled ? plainStatus(status.CANCELLED, "the call was cancelled") : shuttingDown()
   }
   const error = Cause.squash(exit.cause)
   if (error instanceof Undecodable) return plainStatus(status.INVALID_ARGUMENT, error.message)

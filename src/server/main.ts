@@ -16,6 +16,9 @@ const explained = Effect.catch(main, (error) =>
   })
 )
 
+// Whoever read the log is gone: the server goes on without a reader.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {})
+
 let signals = 0
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.on(signal, () => {

@@ -108,13 +108,12 @@ it.each([
   expect(namesIn(await problemsOf({ [name]: value }))).toEqual([name])
 })
 
-it.fails.each([
-  "ORCHESTRATOR_RELOAD_INTERVAL",
-  "ORCHESTRATOR_GRPC_CALL_TIMEOUT",
-  "ORCHESTRATOR_STALLED_SUBSCRIBER_TIMEOUT"
-])("%s cannot be 0s (bug: it can, and takes a whole core, or ends every call and stream)", async (name) => {
-  expect(namesIn(await problemsOf({ [name]: "0s" }))).toEqual([name])
-})
+it.each(["ORCHESTRATOR_RELOAD_INTERVAL", "ORCHESTRATOR_GRPC_CALL_TIMEOUT", "ORCHESTRATOR_STALLED_SUBSCRIBER_TIMEOUT"])(
+  "%s cannot be 0s",
+  async (name) => {
+    expect(namesIn(await problemsOf({ [name]: "0s" }))).toEqual([name])
+  }
+)
 
 it("files of TLS that are not there are told", async () => {
   const problems = await problemsOf({
@@ -161,7 +160,7 @@ it.each([
   expect(problems[0]).toContain(`ORCHESTRATOR_CHANNEL_CONFIG: ${file}: `)
 })
 
-it.fails("an empty list of channels is refused (bug: such a server starts, and serves nobody)", async () => {
+it("an empty list of channels is refused", async () => {
   const file = await channelFile("channels: {}\n")
   expect(namesIn(await problemsOf({ ORCHESTRATOR_CHANNEL_CONFIG: file }))).toEqual(["ORCHESTRATOR_CHANNEL_CONFIG"])
 })

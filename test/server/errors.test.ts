@@ -292,7 +292,7 @@ describe("a database that is out of reach", () => {
     expect(await one.getPlan({ key: plan.key })).toEqual(plan)
   })
 
-  it.fails("and refuses connections is UNAVAILABLE (bug: SQLSTATE 55000 at a connect is INTERNAL, OE0007)", async () => {
+  it("and refuses connections is UNAVAILABLE", async () => {
     await using admin = await Session.open(Program.administration())
     const plan = await Drive.aPlan(one)
     await admin.query(`ALTER DATABASE ${database.name} WITH ALLOW_CONNECTIONS false`)

@@ -59,7 +59,7 @@ describe("a port that is taken", () => {
     expect(said.get("ORCHESTRATOR_HTTP_PORT")).toMatch(oneLine)
   })
 
-  it.fails("of gRPC is told in one line (bug: grpc-js writes a line of its own before it)", () => {
+  it("of gRPC is told in one line", () => {
     expect(said.get("ORCHESTRATOR_GRPC_PORT")).toMatch(oneLine)
   })
 })
@@ -98,7 +98,7 @@ describe("a database that cannot be used", () => {
   })
 })
 
-it.fails("an address that the machine has not is told with its variable (bug: it names ORCHESTRATOR_HTTP_PORT)", async () => {
+it("an address that the machine has not is told with its variable", async () => {
   const env = await Program.envOf(await Program.database())
   expect(await failure({ ...env, ORCHESTRATOR_LISTEN_ADDRESS: "192.0.2.1" })).toContain("ORCHESTRATOR_LISTEN_ADDRESS")
 })

@@ -17,6 +17,7 @@ import {
   bool,
   databaseUrl,
   duration,
+  durationFrom,
   integer,
   ipAddress,
   type LogLevel,
@@ -86,7 +87,7 @@ export const settings = {
     "check the mspid header against the client's certificate; needs mutual TLS"
   ),
   ORCHESTRATOR_RELOAD_INTERVAL: setting(
-    duration,
+    durationFrom(Duration.millis(10)),
     Duration.seconds(10),
     "10s",
     "how often certificates and the file of channels are read again"
@@ -133,7 +134,7 @@ export const settings = {
     "the bound on answers, pages and events, in bytes"
   ),
   ORCHESTRATOR_GRPC_CALL_TIMEOUT: setting(
-    duration,
+    durationFrom(Duration.millis(1)),
     Duration.seconds(60),
     "60s",
     "the longest that a unary call may take"
@@ -145,7 +146,7 @@ export const settings = {
     "a unary call that takes longer is logged at WARN"
   ),
   ORCHESTRATOR_STALLED_SUBSCRIBER_TIMEOUT: setting(
-    duration,
+    durationFrom(Duration.millis(1)),
     Duration.seconds(60),
     "60s",
     "how long a subscriber may take nothing while there are events for it"

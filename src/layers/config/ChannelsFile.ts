@@ -40,6 +40,7 @@ export const parse = (text: string): Result.Result<ChannelMap, ReadonlyArray<str
   const file = decodeFile(yaml.success)
   if (Result.isFailure(file))
     return Result.fail([`it must hold channels with lists of organizations, such as ${example}`])
+  if (Object.keys(file.success.channels).length === 0) return Result.fail(["it must hold a channel"])
   const problems = problemsOf(file.success.channels)
   return problems.length > 0 ? Result.fail(problems) : Result.succeed(new Map(Object.entries(file.success.channels)))
 }

@@ -112,3 +112,15 @@ export const logLevel: readonly [string, Parse<LogLevel>] = [
     return level === undefined ? refuse(`it must be one of ${logLevels.join(", ")}`) : Result.succeed(level)
   }
 ]
+
+/** A duration that must not be shorter. */
+export const durationFrom = (least: Duration.Duration): readonly [string, Parse<Duration.Duration>] => [
+  "duration",
+  (text) => {
+    const [, parse] = duration
+    const parsed = parse(text)
+    return Result.isSuccess(parsed) && Duration.isLessThan(parsed.success, least)
+      ? refuse(`it must be ${Duration.format(least)} at least`)
+      : parsed
+  }
+]

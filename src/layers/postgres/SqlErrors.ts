@@ -61,7 +61,7 @@ export const translate = (error: SqlError): WriteError => {
     const asset = uniqueConstraints[constraint]
     if (asset !== undefined) return Conflict.exists(asset, takenKey(detail))
   }
-  if (isConnectionLoss(error) || error.reason._tag === "AuthenticationError") {
+  if (isConnectionLoss(error) || error.reason.operation === "connect" || error.reason._tag === "AuthenticationError") {
     return new Unavailable({ message: "the database is out of reach, try again later", cause: error })
   }
   if (code === "57014") return new Unavailable({ message: "the database took too long, try again later", cause: error })
