@@ -177,8 +177,7 @@ describe("a message of any texts", () => {
 })
 
 describe("a task's output", () => {
-  // Validation.fieldPath names the places in a map's encoded form, where a map is to be named as a whole.
-  it("with an id that cannot be stored is named by its map", () => {
+  it("with an id that cannot be stored is named by the map that it is in", () => {
     const outputs = new Map([["out", { permissions: { public: false, authorizedIds: ["\0"] }, transient: false }]])
     const key = "0a1b2c3d-0000-4000-8000-00000000000f"
     const task = { key, functionKey: key, computePlanKey: key, worker: "", metadata: new Map(), inputs: [], outputs }
