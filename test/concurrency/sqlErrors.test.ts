@@ -183,7 +183,7 @@ layer(services({ poolSize: 3 }), { excludeTestServices: true })("an error of Pos
 
   for (const [what, change, expected] of [
     ["a server that nobody runs", (url: URL) => url.searchParams.set("host", "/nowhere"), outOfReach],
-    ["a database that is not there", (url: URL) => (url.pathname = "/nowhere"), internal],
+    ["a database that is not there", (url: URL) => (url.pathname = "/nowhere"), outOfReach],
     ["a role that is not there", (url: URL) => url.searchParams.set("user", "nobody"), outOfReach]
   ] as const) {
     it.effect(`about ${what} is ${expected.split(":")[0]}`, () =>
@@ -196,14 +196,14 @@ layer(services({ poolSize: 3 }), { excludeTestServices: true })("an error of Pos
     )
   }
 
-  it.effect("about a database that takes no more connections says that it cannot serve now", () =>
+  it.effect("about a database that takes no more connections is Unavailable", () =>
     Effect.gen(function* () {
       const { connect, query, url } = yield* Postgres
       const name = new URL(url).pathname.slice(1)
       yield* query(`ALTER DATABASE ${name} CONNECTION LIMIT 0`)
       const error = yield* Effect.flip(Effect.scoped(PgConnection.make({ url: Redacted.make(url) })))
       yield* query(`ALTER DATABASE ${name} CONNECTION LIMIT -1`)
-      expect(said(error)).toBe(cannotServe)
+      expect(said(error)).toBe(outOfReach)
       yield* connect
     })
   )
