@@ -158,7 +158,7 @@ export const make = (options: MiddlewareOptions, context: Context.Context<Servic
         return yield* Effect.provideService(answer(rpc, method, request, maxBytes, metrics), RequestContext, caller)
       }).pipe(
         Effect.timeoutOrElse({ duration: options.callTimeout, orElse: () => Effect.fail(tookTooLong(options)) }),
-        Effect.onExit((exit) => logCall(line, outcomeOf(exit, call.cancelled).code, exit, options.slowCall))
+        Effect.onExit((exit) => logCall(line, outcomeOf(exit, call).code, exit, options.slowCall))
       )
       let answered = false
       const answerOnce = (outcome: CallStatus, bytes: Uint8Array | null) => {
@@ -173,7 +173,7 @@ export const make = (options: MiddlewareOptions, context: Context.Context<Servic
       const handle = { end: () => {} }
       running.add(handle)
       const interrupt = run(program, {
-        onExit: (exit) => answerOnce(outcomeOf(exit, call.cancelled), Exit.isSuccess(exit) ? exit.value : null)
+        onExit: (exit) => answerOnce(outcomeOf(exit, call), Exit.isSuccess(exit) ? exit.value : null)
       })
       handle.end = () => {
         answerOnce(shuttingDown(), null)
@@ -206,11 +206,11 @@ export const make = (options: MiddlewareOptions, context: Context.Context<Servic
         return yield* Effect.raceFirst(Effect.forever(deliver), channels.lost(caller.requester, caller.channel))
       }).pipe(
         Effect.scoped,
-        Effect.onExit((exit) => logCall(line, outcomeOf(exit, call.cancelled).code, exit, undefined))
+        Effect.onExit((exit) => logCall(line, outcomeOf(exit, call).code, exit, undefined))
       )
       const interrupt = run(program, {
         onExit: (exit) => {
-          const outcome = outcomeOf(exit, call.cancelled)
+          const outcome = outcomeOf(exit, call)
           metrics.ended(outcome.code, begun)
           // Where the headers have not gone out, the status carries them.
           outcome.metadata.set("reqid", id)
@@ -231,7 +231,7 @@ export const make = (options: MiddlewareOptions, context: Context.Context<Servic
   return { unary, stream, interruptAll }
 }
 
-type Call = Pick<ServerUnaryCall<unknown, unknown>, "metadata" | "getAuthContext">
+type Call = Pick<ServerUnaryCall<unknown, unknown>, "metadata" | "getAuthContext" | "getDeadline">
 
 /** The certificate of a client that TLS trusts; none without mutual TLS. */
 const certificateOf = (call: Call): ClientCertificate | undefined => {
@@ -292,10 +292,14 @@ const answerTooLarge = (size: number, bound: number): ResourceExhausted =>
 const shuttingDown = (): CallStatus => plainStatus(status.UNAVAILABLE, "the server is shutting down, call again")
 
 /** How a call ended: well, with an error of its type, by a defect, the client's leaving, or the server's own. */
-const outcomeOf = (exit: Exit.Exit<unknown, unknown>, cancelled: boolean): CallStatus => {
+const outcomeOf = (exit: Exit.Exit<unknown, unknown>, call: Call & { readonly cancelled: boolean }): CallStatus => {
   if (Exit.isSuccess(exit)) return plainStatus(status.OK, "")
   if (Cause.hasInterruptsOnly(exit.cause)) {
-    return cancelled ? plainStatus(status.CANCELLED, "the call was cancelled") : shuttingDown()
+    if (!call.cancelled) return shuttingDown()
+    // grpc-js cancels a call whose deadline is over, and has told its client so.
+    return Number(call.getDeadline()) <= Date.now()
+      ? plainStatus(status.DEADLINE_EXCEEDED, "the deadline of the call is over")
+      : plainStatus(status.CANCELLED, "the call was cancelled")
   }
   const error = Cause.squash(exit.cause)
   if (error instanceof Undecodable) return plainStatus(status.INVALID_ARGUMENT, error.message)

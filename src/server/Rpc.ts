@@ -80,6 +80,8 @@ const assetTag = (1 << 3) | 2
 const tokenTag = (2 << 3) | 2
 /** More than any token takes, with its tag and length. */
 const tokenRoom = 256
+/** The most that a page is made of, whatever a client says that it takes: what one call may hold in memory. */
+const maxPageBytes = 256 * 1024 * 1024
 /** More than the tag and length of an asset take. */
 const tagRoom = 6
 
@@ -92,8 +94,9 @@ export const query = <Request extends PageFields, A, C extends ReadonlyArray<unk
   readonly place: (asset: A) => C
 }): Query<Request> => ({
   kind: "query",
-  run: (request, maxBytes) =>
+  run: (request, acceptedBytes) =>
     Effect.gen(function* () {
+      const maxBytes = Math.min(acceptedBytes, maxPageBytes)
       const tokens = options.tokens(request)
       const cursor = request.pageToken === "" ? Option.none<C>() : tokens.decode(request.pageToken)
       if (request.pageToken !== "" && Option.isNone(cursor)) return yield* new InvalidPageToken()

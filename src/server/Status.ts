@@ -66,7 +66,7 @@ const textOf = (error: OrchestratorError): string => {
   return bounded.endsWith("…") ? `${bounded} (${error.violations.length} wrong fields in all).` : bounded
 }
 
-/** The status of an error; `detailed` false leaves its machine-readable half out. */
+/** The status of an error, with its machine-readable half where it has a kind. */
 export const statusOf = (error: OrchestratorError): CallStatus => {
   const code = statusCodes[error._tag]
   const details = textOf(error)

@@ -28,7 +28,7 @@ import { byKey, filterText, orNotFound, requiredKey } from "./Lookup.ts"
 import { RequestContext } from "./RequestContext.ts"
 import { ComputePlanStore } from "./store/ComputePlanStore.ts"
 import type { ReadError } from "./store/StoreError.ts"
-import { emit, read, type UnitOfWork } from "./store/UnitOfWork.ts"
+import { emit, emitAll, read, type UnitOfWork } from "./store/UnitOfWork.ts"
 
 export class ComputePlans extends Context.Service<
   ComputePlans,
@@ -157,7 +157,7 @@ export class ComputePlans extends Context.Service<
           if (plan !== undefined && !isTerminated(plan)) ended.push({ ...plan, failureDate: time })
         }
         yield* store.update(channel, ended)
-        yield* emit(...ended.map((asset) => Event.changed({ kind: "ASSET_COMPUTE_PLAN", asset })))
+        yield* emitAll(ended.map((asset) => Event.changed({ kind: "ASSET_COMPUTE_PLAN", asset })))
       })
 
       return ComputePlans.of({ register, get, query, update, applyAction, isRunning, fail })

@@ -48,7 +48,7 @@ import { FunctionStore } from "./store/FunctionStore.ts"
 import { ModelStore, type OutputModel } from "./store/ModelStore.ts"
 import { OrganizationStore } from "./store/OrganizationStore.ts"
 import type { ReadError } from "./store/StoreError.ts"
-import { emit, read, type UnitOfWork } from "./store/UnitOfWork.ts"
+import { emit, emitAll, read, type UnitOfWork } from "./store/UnitOfWork.ts"
 import { registerAll } from "./TaskRegistration.ts"
 import { afterCommit } from "./Transaction.ts"
 
@@ -144,7 +144,7 @@ export class ComputeTasks extends Context.Service<
         const sorted = yield* sortTasks(tasks, (key) => registered.has(key))
         const made = yield* registerAll(sorted, found, requester)
         yield* store.insert(channel, made)
-        yield* emit(...made.map((asset) => Event.created({ kind: "ASSET_COMPUTE_TASK", asset })))
+        yield* emitAll(made.map((asset) => Event.created({ kind: "ASSET_COMPUTE_TASK", asset })))
         yield* afterCommit(Metrics.tasksRegistered(channel, made.length))
         return made
       })
@@ -197,8 +197,8 @@ export class ComputeTasks extends Context.Service<
           children.map((child) => child.key),
           status
         )
-        yield* emit(
-          ...children.map((child) =>
+        yield* emitAll(
+          children.map((child) =>
             Event.changed({ kind: "ASSET_COMPUTE_TASK", asset: { ...child, status } }, { reason })
           )
         )
@@ -312,7 +312,7 @@ export class ComputeTasks extends Context.Service<
           channel,
           held.map((model) => model.key)
         )
-        yield* emit(...held.map(({ address: _, ...asset }) => Event.disabled({ kind: "ASSET_MODEL", asset })))
+        yield* emitAll(held.map(({ address: _, ...asset }) => Event.disabled({ kind: "ASSET_MODEL", asset })))
       })
 
       return ComputeTasks.of({ register, get, query, applyAction, fail, inputAssets, disableOutput })

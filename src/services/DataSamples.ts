@@ -20,7 +20,7 @@ import { RequestContext } from "./RequestContext.ts"
 import { DataManagerStore } from "./store/DataManagerStore.ts"
 import { DataSampleStore } from "./store/DataSampleStore.ts"
 import type { ReadError } from "./store/StoreError.ts"
-import { emit, read, type UnitOfWork } from "./store/UnitOfWork.ts"
+import { emitAll, read, type UnitOfWork } from "./store/UnitOfWork.ts"
 
 export class DataSamples extends Context.Service<
   DataSamples,
@@ -75,7 +75,7 @@ export class DataSamples extends Context.Service<
         }
         const registered = [...samples.values()]
         yield* store.insert(channel, registered)
-        yield* emit(...registered.map((asset) => Event.created({ kind: "ASSET_DATA_SAMPLE", asset })))
+        yield* emitAll(registered.map((asset) => Event.created({ kind: "ASSET_DATA_SAMPLE", asset })))
         return registered
       })
 
@@ -100,8 +100,8 @@ export class DataSamples extends Context.Service<
           })
         }
         yield* store.update(channel, [...updated.values()])
-        yield* emit(
-          ...keys.map((key) => Event.updated({ kind: "ASSET_DATA_SAMPLE", asset: updated.get(key) as DataSample }))
+        yield* emitAll(
+          keys.map((key) => Event.updated({ kind: "ASSET_DATA_SAMPLE", asset: updated.get(key) as DataSample }))
         )
       })
 

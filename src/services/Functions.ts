@@ -42,7 +42,7 @@ import { ComputeTaskStore, type FollowingTask } from "./store/ComputeTaskStore.t
 import { FunctionStore } from "./store/FunctionStore.ts"
 import { OrganizationStore } from "./store/OrganizationStore.ts"
 import type { ReadError } from "./store/StoreError.ts"
-import { emit, read, type UnitOfWork } from "./store/UnitOfWork.ts"
+import { emit, emitAll, read, type UnitOfWork } from "./store/UnitOfWork.ts"
 import { afterCommit } from "./Transaction.ts"
 
 export class Functions extends Context.Service<
@@ -158,8 +158,8 @@ export class Functions extends Context.Service<
         const taskReason = transition === "transitionReady" ? `Function ${key} finished building` : reason
         const moves = found.following.map((one) => ({ task: one.task, by: taskTransition(transition, one) }))
         const moved = moves.map(({ by, task }): ComputeTask => ({ ...task, status: taskTransitions[by].to }))
-        yield* emit(
-          ...moved.map((asset) => Event.changed({ kind: "ASSET_COMPUTE_TASK", asset }, { reason: taskReason }))
+        yield* emitAll(
+          moved.map((asset) => Event.changed({ kind: "ASSET_COMPUTE_TASK", asset }, { reason: taskReason }))
         )
         for (const by of possibleTransitions[transition]) {
           const keys = moves.filter((move) => move.by === by).map((move) => move.task.key)

@@ -4,7 +4,6 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Event from "../schema/Event.ts"
-import type { FunctionOutput } from "../schema/Function.ts"
 import { parse } from "../schema/Key.ts"
 import { type Model, type NewModel, type NewModelMessage, validateNew } from "../schema/Model.ts"
 import { BadRequest, Conflict, InvalidAsset, type NotFound } from "../schema/OrchestratorError.ts"
@@ -13,7 +12,7 @@ import { RequestContext } from "./RequestContext.ts"
 import { ComputeTaskStore, type TaskWithFunction } from "./store/ComputeTaskStore.ts"
 import { ModelStore, type OutputModel } from "./store/ModelStore.ts"
 import type { ReadError } from "./store/StoreError.ts"
-import { emit, read, type UnitOfWork } from "./store/UnitOfWork.ts"
+import { emitAll, read, type UnitOfWork } from "./store/UnitOfWork.ts"
 import { type OutputRefusal, openOutput } from "./TaskOutputs.ts"
 
 type RegistrationError = InvalidAsset | BadRequest | NotFound | OutputRefusal | Conflict
@@ -56,6 +55,8 @@ export class Models extends Context.Service<
         })
         const parent = yield* orNotFound("computetask", taskKey, found.task)
         const models: Array<OutputModel> = []
+        const usedOutputs = new Set(found.held.map((one) => one.outputIdentifier))
+        const usedKeys = new Set(found.taken)
         for (const [index, message] of messages.entries()) {
           if (message.computeTaskKey.toLowerCase() !== taskKey) {
             return yield* new BadRequest({ message: "All models should be part of the same task" })
@@ -63,14 +64,18 @@ export class Models extends Context.Service<
           const input = yield* validateNew(message, index)
           const identifier = input.computeTaskOutputIdentifier
           const declared = yield* openOutput(parent, identifier, "ASSET_MODEL", requester)
-          yield* checkRoom(taskKey, identifier, declared, [...found.held, ...models])
-          if (found.taken.has(input.key) || models.some(({ model }) => model.key === input.key)) {
-            return yield* Conflict.exists("model", input.key)
+          if (!declared.multiple && usedOutputs.has(identifier)) {
+            return yield* new Conflict({
+              message: `compute task "${taskKey}" already has its unique output "${identifier}" registered`
+            })
           }
+          if (usedKeys.has(input.key)) return yield* Conflict.exists("model", input.key)
+          usedOutputs.add(identifier)
+          usedKeys.add(input.key)
           models.push(make(input, parent, requester, found.time))
         }
         yield* store.insert(channel, models)
-        yield* emit(...models.flatMap(events))
+        yield* emitAll(models.flatMap(events))
         return models.map(({ model }) => model)
       })
 
@@ -104,19 +109,6 @@ const withoutPath = ({ message, violations }: InvalidAsset): InvalidAsset =>
         "model",
         violations.map(({ description, field }) => ({ field: field.replace("models[0].", ""), description }))
       )
-
-/** A single output takes one model. */
-const checkRoom = (
-  taskKey: string,
-  identifier: string,
-  declared: FunctionOutput,
-  held: ReadonlyArray<OutputModel>
-): Effect.Effect<void, Conflict> =>
-  !declared.multiple && held.some((one) => one.outputIdentifier === identifier)
-    ? Effect.fail(
-        new Conflict({ message: `compute task "${taskKey}" already has its unique output "${identifier}" registered` })
-      )
-    : Effect.void
 
 const make = (
   { address, computeTaskOutputIdentifier, key }: NewModel,

@@ -9,7 +9,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
+import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import { ConnectionError, SqlError } from "effect/sql/SqlError"
 import type { LoggedEvent, NewEvent } from "../../schema/Event.ts"
@@ -78,7 +78,9 @@ export const layer = (options: Options): Layer.Layer<Database | Readers, SqlErro
         multiplexConcurrency: 1,
         maxConnections: writers
       })
-      // A pooled connection may have been lost unnoticed: one more try takes another, or says that there is none.
+      // Pooled connections may have been lost unnoticed, all of them: as many tries find one that lives, or a new one.
+      const lost = (error: SqlError) =>
+        isConnectionLoss(error) && error.reason.operation !== "connect" && error !== noAnswer
       const query: Readers["Service"]["query"] = (text, params) => {
         const once = Effect.andThen(
           log(text),
@@ -90,7 +92,7 @@ export const layer = (options: Options): Layer.Layer<Database | Readers, SqlErro
           )
         )
         return once.pipe(
-          Effect.catchIf(isConnectionLoss, () => once),
+          Effect.retry({ while: lost, times: readers + 1 }),
           Effect.map((result) => result.rows),
           Effect.mapError(translateRead)
         )
@@ -219,7 +221,7 @@ class Transaction {
       for (const { params, sql } of statements) fibers.push(yield* start(sql, params))
       const unsent = fibers.some((fiber) => fiber.pollUnsafe() !== undefined)
       fibers.push(yield* start(unsent ? "ROLLBACK" : "COMMIT", []))
-      return yield* Effect.forEach(fibers, Fiber.await)
+      return yield* allOf(fibers)
     })
   }
 
@@ -253,6 +255,26 @@ const append = (channel: ChannelName, time: Timestamp, prepared: ReadonlyArray<P
 })
 
 type QueryExit = Exit.Exit<PgConnection.Result, SqlError>
+
+/**
+ * How the statements of a commit ended. A network that died takes its time to say so: past the limit the commit is in
+ * doubt. It does not listen to interruption, as nothing around a commit does.
+ */
+const allOf = (
+  fibers: ReadonlyArray<Fiber.Fiber<PgConnection.Result, SqlError>>
+): Effect.Effect<ReadonlyArray<QueryExit>> =>
+  Effect.callback((resume) => {
+    const timer = setTimeout(() => resume(Effect.succeed([Exit.fail(noAnswer)])), Duration.toMillis(defaultReadTimeout))
+    let open = fibers.length
+    for (const fiber of fibers) {
+      fiber.addObserver(() => {
+        open--
+        if (open > 0) return
+        clearTimeout(timer)
+        resume(Effect.succeed(fibers.map((one) => one.pollUnsafe() as QueryExit)))
+      })
+    }
+  })
 
 /** The error that made the others of its batch fail too. */
 const firstFailure = (exits: ReadonlyArray<QueryExit>): SqlError | undefined => {

@@ -37,6 +37,9 @@ export const read = <T extends Record<string, Effect.Effect<unknown, unknown, un
     (unit) => Effect.all({ ...reads, time: unit.now }, { concurrency: "unbounded" }) as unknown as Effect.Effect<never>
   )
 
-/** Puts down one event or more. */
-export const emit = (...events: ReadonlyArray<NewEvent>): Effect.Effect<void, never, UnitOfWork> =>
+/** Puts down a list of events, of any length. */
+export const emitAll = (events: Iterable<NewEvent>): Effect.Effect<void, never, UnitOfWork> =>
   Effect.flatMap(UnitOfWork, (unit) => unit.emit(events))
+
+/** Puts down one event or a few. */
+export const emit = (...events: ReadonlyArray<NewEvent>): Effect.Effect<void, never, UnitOfWork> => emitAll(events)
