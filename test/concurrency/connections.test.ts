@@ -107,8 +107,9 @@ layer(services({ poolSize: 9 }), { excludeTestServices: true })("a call", (it) =
       const { as } = yield* calls.openChannel
       const { query } = yield* Postgres
       for (let round = 0; round < 5; round++) {
+        // Waits until they are gone: one that still answers would be lost later, in the middle of a call.
         yield* query(
-          `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+          `SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
             WHERE datname = current_database() AND application_name = 'substra-orchestrator'`
         )
         const outcomes = yield* calls.atOnce(
@@ -151,11 +152,10 @@ layer(services({ poolSize: 9 }), { excludeTestServices: true })("a call", (it) =
       expect(logged.size).toBe(log.length)
       for (const [key, outcome] of outcomes) {
         if (outcome === "ok") expect(logged).toContain(key)
+        else expect(outcome).toBe(inDoubt)
       }
       const rows = yield* query("SELECT key FROM compute_plans WHERE channel = $1", [as.channel])
       expect(new Set(rows.map(({ key }) => key))).toEqual(logged)
-      expect(new Set(outcomes.values())).toEqual(new Set(["ok", inDoubt]))
-      expect(yield* Lost).not.toEqual([])
     })
   )
 
