@@ -93,6 +93,10 @@ export const layer = (options: Options): Layer.Layer<Database | Readers, SqlErro
         )
         return once.pipe(
           Effect.retry({ while: lost, times: readers + 1 }),
+          Effect.catchIf(
+            (error) => error === noAnswer,
+            () => once
+          ),
           Effect.map((result) => result.rows),
           Effect.mapError(translateRead)
         )
