@@ -12,16 +12,14 @@ const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 export const Key = Schema.String.pipe(Schema.brand("Key"))
 export type Key = typeof Key.Type
 
+/** Why a text is no key, if it is none. */
+export const keyProblem = (text: string): string | undefined => {
+  if (text === "") return "cannot be blank"
+  return uuid.test(text) ? undefined : "must be a valid UUID of the form xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"
+}
+
 /** A key as a client sends it: required, a UUID in any letter case; decodes to lower case. */
-export const KeyInput = Schema.String.check(
-  Schema.makeFilter((text: string) =>
-    text === ""
-      ? "cannot be blank"
-      : uuid.test(text)
-        ? undefined
-        : "must be a valid UUID of the form xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"
-  )
-).pipe(
+export const KeyInput = Schema.String.check(Schema.makeFilter((text: string) => keyProblem(text))).pipe(
   Schema.decodeTo(
     Key,
     SchemaTransformation.transform({ decode: (text: string) => text.toLowerCase(), encode: (key: string) => key })

@@ -1,23 +1,14 @@
 /** What services share in finding assets: keys and texts as clients send them, and what is said when nothing is found. */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { type Key, parse } from "../schema/Key.ts"
+import { type Key, keyProblem, parse } from "../schema/Key.ts"
 import { type AssetName, InvalidAsset, NotFound } from "../schema/OrchestratorError.ts"
 import { nulProblem } from "../schema/Text.ts"
 
 /** The key in a field that must hold one, else OE0101. */
 export const requiredKey = (asset: AssetName, field: string, text: string): Effect.Effect<Key, InvalidAsset> =>
   Option.match(parse(text), {
-    onNone: () =>
-      Effect.fail(
-        InvalidAsset.fields(asset, [
-          {
-            field,
-            description:
-              text === "" ? "cannot be blank" : "must be a valid UUID of the form xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"
-          }
-        ])
-      ),
+    onNone: () => Effect.fail(InvalidAsset.fields(asset, [{ field, description: keyProblem(text) ?? "" }])),
     onSome: Effect.succeed
   })
 
