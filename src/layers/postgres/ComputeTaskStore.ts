@@ -1,4 +1,7 @@
-/** Compute tasks on PostgreSQL. Row locks are always taken in the order of keys, in one statement. */
+/**
+ * Compute tasks on PostgreSQL. Rows are locked by rank, then key: a child's rank is above that of each of its parents, so
+ * a task that finishes can be locked first, then its children, and whoever locks some of them too takes the same way.
+ */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -54,15 +57,10 @@ const withFunction = `${columnsOf("t")}, (SELECT f.outputs FROM functions f
 const childrenOf = (parent: string) =>
   `(SELECT child_key FROM task_parents WHERE channel = $1 AND parent_key = ${parent})`
 
-/** The task and its children that can still change, in one statement: two ways to the same rows must not cross. */
-const lockFamily = `SELECT key FROM compute_tasks
-  WHERE channel = $1 AND (key = $2 OR (key IN ${childrenOf("$2")} AND status NOT IN ('STATUS_DONE', 'STATUS_FAILED', 'STATUS_CANCELED')))
-  ORDER BY key FOR NO KEY UPDATE`
-
-/** Children that were registered while the first lock was waited for: nobody can add more now. */
-const lockLateChildren = `SELECT key FROM compute_tasks
+/** After the task itself is locked: nobody can register more of them now. */
+const lockChildren = `SELECT key FROM compute_tasks
   WHERE channel = $1 AND key IN ${childrenOf("$2")} AND status NOT IN ('STATUS_DONE', 'STATUS_FAILED', 'STATUS_CANCELED')
-  ORDER BY key FOR NO KEY UPDATE`
+  ORDER BY rank, key FOR NO KEY UPDATE`
 
 const releasedBy = `SELECT ${columnsOf("t")} FROM compute_tasks t
   WHERE t.channel = $1 AND t.key IN ${childrenOf("$2")} AND t.status = 'STATUS_WAITING_FOR_PARENT_TASKS'
@@ -132,17 +130,19 @@ export const layer = Layer.effect(
         Effect.map(
           Effect.all(
             [
-              locking(lockFamily, [channel, key]),
-              locking(lockLateChildren, [channel, key]),
               Effect.flatMap(
-                locking(`SELECT ${columns} FROM compute_tasks WHERE channel = $1 AND key = $2`, [channel, key]),
+                locking(`SELECT ${columns} FROM compute_tasks WHERE channel = $1 AND key = $2 FOR NO KEY UPDATE`, [
+                  channel,
+                  key
+                ]),
                 decode
               ),
+              locking(lockChildren, [channel, key]),
               Effect.flatMap(locking(releasedBy, [channel, key]), decode)
             ],
             { concurrency: "unbounded" }
           ),
-          ([, , tasks, released]) => Option.map(first(tasks), (task) => ({ task, released }))
+          ([tasks, , released]) => Option.map(first(tasks), (task) => ({ task, released }))
         ),
       lockOfFunction: (channel, functionKey, statuses) =>
         Effect.map(
@@ -151,7 +151,7 @@ export const layer = Layer.effect(
               locking(
                 `SELECT key FROM compute_tasks
                   WHERE channel = $1 AND function_key = $2 AND status = ANY ($3::text[]::task_status[])
-                  ORDER BY key FOR NO KEY UPDATE`,
+                  ORDER BY rank, key FOR NO KEY UPDATE`,
                 [channel, functionKey, statuses]
               ),
               Effect.flatMap(
@@ -178,7 +178,7 @@ export const layer = Layer.effect(
           : Effect.flatMap(
               locking(
                 `SELECT ${withFunction} FROM compute_tasks t WHERE channel = $1 AND key = ANY ($2::text[]::uuid[])
-                  ORDER BY key FOR SHARE OF t`,
+                  ORDER BY rank, key FOR SHARE OF t`,
                 [channel, keys]
               ),
               decodeWithFunction

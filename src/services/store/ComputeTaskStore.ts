@@ -1,6 +1,7 @@
 /**
- * The port of stored compute tasks. What locks takes rows in the order of their keys, and waits for whoever holds
- * them: the calls of one transaction must take functions first, then tasks, then plans (CONTRIBUTING.md, rules of the write path).
+ * The port of stored compute tasks. What locks takes rows in the order of their ranks, then keys, and waits for whoever
+ * holds them: the calls of one transaction must take functions first, then tasks, then plans (CONTRIBUTING.md, rules of
+ * the write path).
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
