@@ -79,6 +79,13 @@ export class Feed extends Changes {
     return lag
   }
 
+  /** The last position that a subscriber has taken. */
+  get furthest(): number {
+    let furthest = 0
+    for (const { position } of this.subscribers) furthest = Math.max(furthest, position)
+    return furthest
+  }
+
   keep(piece: Piece): void {
     this.pieces.push(piece)
     if (this.pieces.length > maxPieces) this.pieces.shift()

@@ -173,6 +173,8 @@ class Hub {
           cursor.id = tail.id
           return events
         }
+        // At the end of another log than the one that the subscriber knows.
+        if (cursor.position === feed.ring.last && isOther(cursor.id, feed.ring.lastId)) return yield* wentBackwards
         yield* feed.since(version)
       }
     })
@@ -180,7 +182,7 @@ class Hub {
 
   private fromRing({ ring }: Feed, { id, position }: Cursor): ReadonlyArray<EncodedEvent> {
     this.metrics.count("ringHits")
-    return id !== undefined && ring.idAt(position) !== id ? [] : ring.after(position, maxTake, maxTakeBytes)
+    return isOther(id, ring.idAt(position)) ? [] : ring.after(position, maxTake, maxTakeBytes)
   }
 
   readonly drain: Effect.Effect<void> = Effect.sync(() => {
@@ -260,7 +262,7 @@ class Hub {
     return Effect.suspend(() => {
       const before = Array.from(this.feeds, ([channel, feed]) => {
         const { last, lastId, target } = feed.ring
-        return { channel, feed, last, lastId, target }
+        return { channel, feed, last, lastId, target, furthest: Math.max(last, feed.furthest) }
       })
       const places = before.flatMap(({ channel, last }) => (last > 0 ? [[channel, last] as const] : []))
       const look = Effect.all([this.log.heads(before.map(({ channel }) => channel)), this.log.idsAt(places)], {
@@ -270,10 +272,10 @@ class Hub {
         onFailure: () => false,
         onSuccess: (looked) => {
           const [heads, ids] = looked ?? []
-          for (const { channel, feed, last, lastId, target } of before) {
+          for (const { channel, feed, furthest, last, lastId, target } of before) {
             const head = heads?.get(channel) ?? 0
-            // What was in the ring before the log was asked must be in the log.
-            if (head < last || (last > 0 && ids?.get(channel) !== lastId)) feed.finish(wentBackwards)
+            // What was in the ring, or a subscriber's, before the log was asked must be in the log.
+            if (head < furthest || (last > 0 && ids?.get(channel) !== lastId)) feed.finish(wentBackwards)
             // What was only heard of may be wrong.
             if (head < target && feed.ring.target === target) feed.ring.target = Math.max(feed.ring.last, head)
             if (isPoll && head > feed.ring.target) this.metrics.count("pollFound", head - feed.ring.target)
@@ -415,6 +417,10 @@ class Hub {
     )
   }
 }
+
+/** Whether the event that is known by this id is another one than that of the log. */
+const isOther = (known: string | undefined, logged: string | undefined): boolean =>
+  known !== undefined && known !== logged
 
 const isTransient = (error: ReadError): boolean => error._tag === "Unavailable" || error._tag === "Contended"
 
