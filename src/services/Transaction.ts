@@ -118,13 +118,13 @@ export class Transaction extends Context.Service<
             for (let run = 0; ; run++) {
               const hooks: Array<Effect.Effect<void>> = []
               const hooked = Effect.provideService(body, CommitHooks, (hook) => hooks.push(hook))
-              const attempt = yield* Effect.result(database.run(channel, hooked, prepare(channel), finish))
-              if (attempt._tag === "Success") {
-                const [answer, committed] = attempt.success
-                if (committed.length > 0) yield* PubSub.publish(committedEvents, committed)
-                for (const hook of hooks) yield* hook
-                return answer
-              }
+              const stands = (committed: Committed) =>
+                Effect.gen(function* () {
+                  if (committed.length > 0) yield* PubSub.publish(committedEvents, committed)
+                  for (const hook of hooks) yield* hook
+                })
+              const attempt = yield* Effect.result(database.run(channel, hooked, prepare(channel), finish, stands))
+              if (attempt._tag === "Success") return attempt.success[0]
               const error = attempt.failure
               if (!isContended(error)) return yield* Effect.fail(error)
               const wait = yield* Random.nextBetween(0, Math.min(longestWait, firstWait * 2 ** run))

@@ -184,9 +184,7 @@ layer(services({ poolSize }), { excludeTestServices: true })("a call that is int
     })
   )
 
-  // Transaction.write publishes what was committed after the step that cannot be interrupted, and so not at all here:
-  // subscribers hear of it a second later, from the look at the log, and afterCommit's metrics do not count it.
-  it.effect.fails("[bug: Transaction.write] while its COMMIT is under way is told to subscribers all the same", () =>
+  it.effect("while its COMMIT is under way is told to subscribers all the same", () =>
     Effect.gen(function* () {
       const { as, before } = yield* open
       const { blocked, connect } = yield* Postgres

@@ -68,7 +68,8 @@ const make = (memory: Memory["Service"]): Database["Service"] => {
     channel: ChannelName,
     body: Effect.Effect<A, E, R>,
     prepare: (events: ReadonlyArray<NewEvent>) => Effect.Effect<ReadonlyArray<PreparedEvent>, E2>,
-    finish: (value: A) => Effect.Effect<B, E3>
+    finish: (value: A) => Effect.Effect<B, E3>,
+    stands: (committed: Committed) => Effect.Effect<void> = () => Effect.void
   ): Effect.Effect<readonly [B, Committed], E | E2 | E3 | Conflict, Exclude<R, UnitOfWork>> =>
     Effect.suspend(() => {
       const transaction = begin(memory)
@@ -83,7 +84,10 @@ const make = (memory: Memory["Service"]): Database["Service"] => {
         const value = yield* Effect.ensuring(Effect.provideContext(body, context), end)
         const prepared = yield* prepare(transaction.events)
         const answer = yield* finish(value)
-        const committed = yield* commit(transaction, channel, prepared, yield* now)
+        const time = yield* now
+        const committed = yield* Effect.uninterruptible(
+          Effect.tap(commit(transaction, channel, prepared, time), stands)
+        )
         return [answer, committed] as const
       })
     }).pipe(memory.turn.withPermit, (ordered) => Effect.andThen(refuseNested(memory), ordered))

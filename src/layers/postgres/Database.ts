@@ -102,7 +102,8 @@ export const layer = (options: Options): Layer.Layer<Database | Readers, SqlErro
         )
       }
       const database = Database.of({
-        run: (channel, body, prepare, finish) => run(writerPool, log, channel, body, prepare, finish),
+        run: (channel, body, prepare, finish, stands = () => Effect.void) =>
+          run(writerPool, log, channel, body, prepare, finish, stands),
         ping: Effect.asVoid(query("SELECT 1", []))
       })
       return Context.make(Database, database).pipe(Context.add(Readers, Readers.of({ query })))
@@ -124,7 +125,8 @@ const run = <A, E, R, E2, B, E3>(
   channel: ChannelName,
   body: Effect.Effect<A, E, R>,
   prepare: (events: ReadonlyArray<NewEvent>) => Effect.Effect<ReadonlyArray<PreparedEvent>, E2>,
-  finish: (value: A) => Effect.Effect<B, E3>
+  finish: (value: A) => Effect.Effect<B, E3>,
+  stands: (committed: Committed) => Effect.Effect<void>
 ): Effect.Effect<readonly [B, Committed], E | E2 | E3 | WriteError, Exclude<R, UnitOfWork>> =>
   Effect.scoped(
     Effect.gen(function* () {
@@ -142,7 +144,9 @@ const run = <A, E, R, E2, B, E3>(
           })
         ).pipe(
           Effect.flatMap(([answer, prepared]) =>
-            Effect.map(transaction.commit(channel, prepared), (committed) => [answer, committed] as const)
+            Effect.flatMap(transaction.commit(channel, prepared), (committed) =>
+              Effect.as(stands(committed), [answer, committed] as const)
+            )
           ),
           Effect.onExit((exit) => (Exit.isSuccess(exit) ? Effect.void : transaction.abandon(pool)))
         )

@@ -30,7 +30,8 @@ export class Database extends Context.Service<
      * Runs `body` in one transaction of this channel. When it succeeds, `prepare` makes its events ready, `finish` the
      * answer, then writes and events are committed together: events get the channel's next positions, in order, and one
      * timestamp, the transaction's or the log's last where that is later. When one of the three fails, or is
-     * interrupted, nothing stays. From the moment that the commit is sent on, it cannot be interrupted.
+     * interrupted, nothing stays. From the moment that the commit is sent on, it cannot be interrupted, and `stands`
+     * hears of what was committed, also when nobody waits for the answer any more.
      *
      * Fails with `Contended` when it lost to a concurrent transaction: nothing stays, and it may be run again. Fails
      * with `Unavailable` when the store is out of reach or the answer to the commit was lost: then the transaction may
@@ -40,7 +41,8 @@ export class Database extends Context.Service<
       channel: ChannelName,
       body: Effect.Effect<A, E, R>,
       prepare: (events: ReadonlyArray<NewEvent>) => Effect.Effect<ReadonlyArray<PreparedEvent>, E2>,
-      finish: (value: A) => Effect.Effect<B, E3>
+      finish: (value: A) => Effect.Effect<B, E3>,
+      stands?: (committed: Committed) => Effect.Effect<void>
     ) => Effect.Effect<readonly [B, Committed], E | E2 | E3 | WriteError, Exclude<R, UnitOfWork>>
     /** Succeeds when the store answers: for readiness probes. */
     readonly ping: Effect.Effect<void, WriteError>
