@@ -8,7 +8,6 @@ import {
   type handleUnaryCall,
   Metadata,
   type ServerUnaryCall,
-  type ServerWritableStream,
   status
 } from "@grpc/grpc-js"
 import * as Cause from "effect/Cause"
@@ -16,21 +15,15 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import {
-  DeadlineExceeded,
-  Internal,
-  isOrchestratorError,
-  ResourceExhausted,
-  Unavailable
-} from "../schema/OrchestratorError.ts"
+import { DeadlineExceeded, Internal, isOrchestratorError, ResourceExhausted } from "../schema/OrchestratorError.ts"
 import { Channels } from "../services/Channels.ts"
 import { type ClientCertificate, ClientIdentity } from "../services/ClientIdentity.ts"
-import type { EncodedEvent } from "../services/EventRing.ts"
 import { RequestContext } from "../services/RequestContext.ts"
 import { Transaction } from "../services/Transaction.ts"
 import * as CallHeaders from "./CallHeaders.ts"
 import { type LoggedCall, logCall } from "./CallLog.ts"
 import type { CallMetrics } from "./CallMetrics.ts"
+import { resetUnread, send } from "./EventStream.ts"
 import type { MethodDefinition, Query, Read, Rpc, Subscribe, Write } from "./Rpc.ts"
 import { type CallStatus, plainStatus, statusOf } from "./Status.ts"
 
@@ -214,7 +207,9 @@ export const make = (options: MiddlewareOptions, context: Context.Context<Servic
           metrics.ended(outcome.code, begun)
           // Where the headers have not gone out, the status carries them.
           outcome.metadata.set("reqid", id)
-          if (!call.cancelled) call.emit("error", outcome)
+          if (call.cancelled) return
+          call.emit("error", outcome)
+          resetUnread(call)
         }
       })
       call.on("cancelled", () => interrupt())
@@ -245,41 +240,11 @@ const certificateOf = (call: Call): ClientCertificate | undefined => {
   }
 }
 
-/** Sends events, waiting for the transport: a subscriber that takes nothing holds up itself alone, and not for ever. */
-const send = <E>(
-  call: ServerWritableStream<Buffer, Uint8Array>,
-  events: ReadonlyArray<EncodedEvent>,
-  ended: Effect.Effect<never, E>,
-  patience: Duration.Duration
-): Effect.Effect<void, E | Unavailable> =>
-  Effect.gen(function* () {
-    for (const event of events) {
-      if (call.write(event.bytes)) continue
-      yield* Effect.raceFirst(drained(call), ended).pipe(
-        Effect.timeoutOrElse({ duration: patience, orElse: () => Effect.fail(stalled(patience)) })
-      )
-    }
-  })
-
-const drained = (call: ServerWritableStream<Buffer, Uint8Array>): Effect.Effect<void> =>
-  Effect.callback((resume) => {
-    // It may have drained between the write and now.
-    if (!call.writableNeedDrain) return resume(Effect.void)
-    const onDrain = () => resume(Effect.void)
-    call.once("drain", onDrain)
-    return Effect.sync(() => call.off("drain", onDrain))
-  })
-
 const requestIdHeader = (id: string): Metadata => {
   const metadata = new Metadata()
   metadata.set("reqid", id)
   return metadata
 }
-
-const stalled = (patience: Duration.Duration): Unavailable =>
-  new Unavailable({
-    message: `the subscriber took nothing for ${Duration.format(patience)}, subscribe again from the last id`
-  })
 
 const tookTooLong = (options: MiddlewareOptions): DeadlineExceeded =>
   new DeadlineExceeded({ message: `the call took longer than ${Duration.format(options.callTimeout)}` })

@@ -332,7 +332,7 @@ class Hub {
       const id = start === 0 ? undefined : (yield* this.log.idsAt([[channel, start]])).get(channel)
       if (start > 0 && id === undefined) return yield* wentBackwards
       const ring = new EventRing(start, id, this.options.ring, (event) =>
-        this.codec.complete(event.message, event.timestamp)
+        this.codec.frame(event.message, event.timestamp)
       )
       const feed = new Feed(ring)
       this.feeds.set(channel, feed)
@@ -407,7 +407,7 @@ class Hub {
             const events = logged.map((event) => ({
               position: event.position,
               id: event.id,
-              bytes: this.codec.complete(event.message, event.timestamp)
+              frame: this.codec.frame(event.message, event.timestamp)
             }))
             if (events.length > 0) feed.keep({ after, events })
             return Effect.succeed(events)

@@ -9,7 +9,8 @@ import type { Committed } from "./store/Database.ts"
 export interface EncodedEvent {
   readonly position: number
   readonly id: string
-  readonly bytes: Uint8Array
+  /** Its message behind the prefix of a stream (EventCodec.frame). */
+  readonly frame: Uint8Array
 }
 
 export interface RingBounds {
@@ -116,7 +117,7 @@ export class EventRing {
     let end = start
     let size = 0
     while (end < this.events.length && end - start < limit && size < maxBytes) {
-      size += (this.events[end] as EncodedEvent).bytes.length
+      size += (this.events[end] as EncodedEvent).frame.length
       end++
     }
     return this.events.slice(start, end) as ReadonlyArray<EncodedEvent>
@@ -150,9 +151,9 @@ export class EventRing {
   }
 
   private push(event: LoggedEvent): void {
-    const bytes = this.encode(event)
-    this.events.push({ position: event.position, id: event.id, bytes })
-    this.bytes += bytes.length
+    const frame = this.encode(event)
+    this.events.push({ position: event.position, id: event.id, frame })
+    this.bytes += frame.length
     this.last = event.position
   }
 
@@ -163,7 +164,7 @@ export class EventRing {
     ) {
       const oldest = this.events[this.dropped] as EncodedEvent
       this.idBefore = oldest.id
-      this.bytes -= oldest.bytes.length
+      this.bytes -= oldest.frame.length
       this.events[this.dropped] = undefined
       this.dropped++
     }

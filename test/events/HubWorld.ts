@@ -181,6 +181,7 @@ export class World {
         Layer.succeed(EventCodec, {
           encode: () => new Uint8Array(),
           complete: (message) => message,
+          frame: (message) => message,
           timestampSize: 0
         })
       )

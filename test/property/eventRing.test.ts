@@ -49,9 +49,9 @@ const expectPiece = (ring: EventRing, { bounds, log, start }: Script, offered: R
   const held = ring.after(ring.first - 1, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY)
   const expected = log.slice(ring.first - 1, ring.last)
   expect(held.map(({ id, position }) => [position, id])).toEqual(expected.map(({ id, position }) => [position, id]))
-  expect(held.map(({ bytes }) => bytes.length)).toEqual(expected.map(({ message }) => message.length))
+  expect(held.map(({ frame }) => frame.length)).toEqual(expected.map(({ message }) => message.length))
   for (let position = start + 1; position <= ring.last; position++) expect(offered).toContain(position)
-  const size = held.reduce((sum, { bytes }) => sum + bytes.length, 0)
+  const size = held.reduce((sum, { frame }) => sum + frame.length, 0)
   expect(held.length).toBeLessThanOrEqual(bounds.maxEvents)
   if (held.length > 1) expect(size).toBeLessThanOrEqual(bounds.maxBytes)
   // Nothing is dropped before it must be.
@@ -127,7 +127,7 @@ describe("the ring of the newest events", () => {
           const slice = ring.after(after, limit, maxBytes)
           expect(slice.map(({ position }) => position)).toEqual(slice.map((_, index) => after + 1 + index))
           expect(slice.length).toBeLessThanOrEqual(limit)
-          const sizes = slice.map(({ bytes }) => bytes.length)
+          const sizes = slice.map(({ frame }) => frame.length)
           const sizeOf = (count: number) => sizes.slice(0, count).reduce((sum, size) => sum + size, 0)
           expect(sizeOf(slice.length - 1)).toBeLessThanOrEqual(maxBytes)
           const isAll = after + slice.length === ring.last

@@ -53,17 +53,40 @@ const encode = (channel: string, id: string, assetKey: string, event: NewEvent):
 /** Field 6, length-delimited. */
 const timestampTag = (6 << 3) | 2
 
-const timestampField = (time: Timestamp): Uint8Array =>
-  new BinaryWriter()
+/** Events that follow each other share their time, all those of a transaction at least: the last field is kept. */
+let lastTime: Timestamp | undefined
+let lastField = new Uint8Array()
+
+const timestampField = (time: Timestamp): Uint8Array => {
+  if (time === lastTime) return lastField
+  lastField = new BinaryWriter()
     .uint32(timestampTag)
     .bytes(TimestampMessage.encode(Messages.timestamp(time)).finish())
     .finish()
+  lastTime = time
+  return lastField
+}
 
-const complete = (message: Uint8Array, time: Timestamp): Uint8Array => {
+const complete = (message: Uint8Array, time: Timestamp): Uint8Array => behindPrefix(0, message, time)
+
+/** The length-prefixed message of gRPC over HTTP/2. */
+const prefixSize = 5
+
+const frame = (message: Uint8Array, time: Timestamp): Uint8Array => {
+  const whole = behindPrefix(prefixSize, message, time)
+  whole[0] = 0
+  whole.writeUInt32BE(whole.length - prefixSize, 1)
+  return whole
+}
+
+/** The message in a frame. */
+export const messageOf = (framed: Uint8Array): Uint8Array => framed.subarray(prefixSize)
+
+const behindPrefix = (room: number, message: Uint8Array, time: Timestamp): Buffer => {
   const field = timestampField(time)
-  const whole = new Uint8Array(message.length + field.length)
-  whole.set(message)
-  whole.set(field, message.length)
+  const whole = Buffer.allocUnsafe(room + message.length + field.length)
+  whole.set(message, room)
+  whole.set(field, room + message.length)
   return whole
 }
 
@@ -72,5 +95,5 @@ const timestampSize = 19
 
 export const layer: Layer.Layer<EventCodec> = Layer.succeed(
   EventCodec,
-  EventCodec.of({ encode, complete, timestampSize })
+  EventCodec.of({ encode, complete, frame, timestampSize })
 )

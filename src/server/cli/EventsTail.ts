@@ -59,9 +59,9 @@ export const tail = (options: TailOptions) =>
     const subscription = yield* hub.subscribe(options.channel, start)
     let position = start
     while (position < end) {
-      for (const { bytes, position: at } of yield* subscription.take) {
+      for (const { frame, position: at } of yield* subscription.take) {
         if (at > end) break
-        const event = Event.decode(bytes)
+        const event = Event.decode(EventCodec.messageOf(frame))
         yield* Console.log(options.json ? JSON.stringify(event, plain) : line(event))
         position = at
       }

@@ -11,6 +11,8 @@ export class EventCodec extends Context.Service<
     readonly encode: (channel: ChannelName, id: string, assetKey: string, event: NewEvent) => Uint8Array
     /** The whole message: the stored one with the timestamp that the log gave it. */
     readonly complete: (message: Uint8Array, timestamp: Timestamp) => Uint8Array
+    /** The whole message as it goes on a stream, behind its prefix: one byte 0, for no compression, and four of length. */
+    readonly frame: (message: Uint8Array, timestamp: Timestamp) => Uint8Array
     /** The most bytes that `complete` adds. */
     readonly timestampSize: number
   }

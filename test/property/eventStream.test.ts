@@ -1,0 +1,112 @@
+/** Events as bytes on the HTTP/2 stream below grpc-js: all of them, in bounded writes, never cut off by the stream's end. */
+import { Writable } from "node:stream"
+import * as grpc from "@grpc/grpc-js"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { type EventCall, http2StreamOf, send } from "../../src/server/EventStream.ts"
+
+const frameOf = (size: number): Uint8Array => {
+  const frame = Buffer.alloc(5 + size, size % 251)
+  frame.writeUInt32BE(size, 1)
+  return frame
+}
+
+const eventsOf = (sizes: ReadonlyArray<number>) =>
+  sizes.map((size, index) => ({ position: index + 1, id: `e${index}`, frame: frameOf(size) }))
+
+/** A call on a stream that takes each write as soon as `taken` lets it. */
+const callOn = (taken: (write: number) => Promise<void>) => {
+  const writes: Array<Buffer> = []
+  const stream = new Writable({
+    highWaterMark: 16 * 1024,
+    write: (chunk: Buffer, _encoding, done) => {
+      writes.push(chunk)
+      taken(writes.length).then(() => done())
+    }
+  })
+  Object.assign(stream, { respond: () => {} })
+  return { call: { call: { nextCall: { stream } } } as unknown as EventCall, writes }
+}
+
+const sizes = fc.array(fc.oneof(fc.nat(300), fc.integer({ min: 60_000, max: 300_000 })), {
+  minLength: 1,
+  maxLength: 30
+})
+
+describe("events on a stream", () => {
+  it("are written whole and in order, no write larger than 64 KiB", async () => {
+    await fc.assert(
+      fc.asyncProperty(sizes, async (given) => {
+        const { call, writes } = callOn(() => Promise.resolve())
+        const events = eventsOf(given)
+        await Effect.runPromise(send(call, events, Effect.never, Duration.seconds(10)))
+        await new Promise((resolve) => setImmediate(resolve))
+        expect(Buffer.concat(writes).equals(Buffer.concat(events.map(({ frame }) => frame)))).toBe(true)
+        for (const write of writes) expect(write.length).toBeLessThanOrEqual(64 * 1024)
+      }),
+      { numRuns: 50 }
+    )
+  })
+
+  it("end with a whole event when the stream ends while its client takes nothing", async () => {
+    await fc.assert(
+      fc.asyncProperty(sizes, fc.integer({ min: 1, max: 6 }), async (given, last) => {
+        const ended = Deferred.makeUnsafe<never, "ended">()
+        const { call, writes } = callOn((write) => {
+          if (write < last) return Promise.resolve()
+          Deferred.doneUnsafe(ended, Effect.fail("ended" as const))
+          return new Promise((resolve) => setImmediate(resolve))
+        })
+        const events = eventsOf(given)
+        await Effect.runPromiseExit(send(call, events, Deferred.await(ended), Duration.seconds(10)))
+        await new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
+        const written = Buffer.concat(writes).length
+        const ends = events.map((_, index) =>
+          events.slice(0, index + 1).reduce((sum, one) => sum + one.frame.length, 0)
+        )
+        expect(ends).toContain(written)
+      }),
+      { numRuns: 50 }
+    )
+  })
+
+  it("find the stream below grpc-js, with interceptors and without", async () => {
+    const passing: grpc.ServerInterceptor = (_, call) => new grpc.ServerInterceptingCall(call)
+    for (const interceptors of [[], [passing]]) {
+      const server = new grpc.Server({ interceptors })
+      const bytes = { serialize: (value: Buffer) => value, deserialize: (value: Buffer) => value }
+      const method = {
+        path: "/test/Stream",
+        requestStream: false,
+        responseStream: true,
+        requestSerialize: bytes.serialize,
+        requestDeserialize: bytes.deserialize,
+        responseSerialize: bytes.serialize,
+        responseDeserialize: bytes.deserialize
+      } as const
+      server.addService({ Stream: method } as grpc.ServiceDefinition, {
+        Stream: (call: EventCall) => {
+          call.sendMetadata(new grpc.Metadata())
+          const found = http2StreamOf(call) !== undefined
+          call.write(Buffer.from([found ? 1 : 0]))
+          call.end()
+        }
+      })
+      const port = await new Promise<number>((resolve, reject) =>
+        server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, bound) =>
+          error === null ? resolve(bound) : reject(error)
+        )
+      )
+      const client = new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure())
+      const answers = client.makeServerStreamRequest(method.path, bytes.serialize, bytes.deserialize, Buffer.alloc(0))
+      const received: Array<number> = []
+      for await (const answer of answers) received.push((answer as Buffer)[0] as number)
+      expect(received).toEqual([1])
+      client.close()
+      server.forceShutdown()
+    }
+  })
+})
