@@ -113,6 +113,22 @@ const faults: ReadonlyArray<readonly [weight: number, fault: Fault]> = [
     }
   ],
   [
+    2,
+    async ({ postgres }, random) => {
+      const seconds = random.between(-3600, 3600)
+      await postgres.stepClock(seconds)
+      return `clock of PostgreSQL stepped to ${Math.abs(seconds)} s ${seconds < 0 ? "before" : "after"} the machine's`
+    }
+  ],
+  [
+    2,
+    async (around, random) => {
+      const [one, name] = server(around, random)
+      one.stepClock()
+      return `clock stepped of ${name}`
+    }
+  ],
+  [
     3,
     async ({ subscribers }, random) => {
       const one = random.pick(subscribers)

@@ -18,6 +18,16 @@ export type Row = Readonly<Record<string, unknown>>
 /** What is lost with the power is not in question here: without the flushes a run makes several times as many calls. */
 const settings = { max_connections: "120", fsync: "off" }
 
+/** From here on the database's clock is the machine's and an offset: to the servers, as if it were set. */
+const steppedClock = `DO $$ BEGIN
+  SET LOCAL allow_system_table_mods = on;
+  CREATE TABLE public.clock_offset AS SELECT interval '0' AS "offset";
+  GRANT SELECT ON public.clock_offset TO PUBLIC;
+  ALTER FUNCTION pg_catalog.clock_timestamp() RENAME TO machine_clock_timestamp;
+  CREATE FUNCTION pg_catalog.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE
+    RETURN (SELECT pg_catalog.machine_clock_timestamp() + "offset" FROM public.clock_offset);
+END $$`
+
 export class Postgres {
   private readonly folder: string
   private scope = Scope.makeUnsafe()
@@ -32,6 +42,7 @@ export class Postgres {
     await fs.chmod(folder, 0o755) // as root, PostgreSQL runs as another user
     const postgres = new Postgres(folder)
     await postgres.start()
+    await postgres.query(steppedClock)
     return postgres
   }
 
@@ -70,6 +81,11 @@ export class Postgres {
     }
     await Effect.runPromise(Scope.close(this.scope, Exit.void))
     await this.start()
+  }
+
+  /** Its clock jumps to so many seconds before or after the machine's. */
+  async stepClock(seconds: number): Promise<void> {
+    await this.query(`UPDATE public.clock_offset SET "offset" = make_interval(secs => $1::float8)`, [seconds])
   }
 
   /** Statements as the superuser, past all proxies. */

@@ -15,6 +15,7 @@ const freePort = (): Promise<number> =>
   })
 
 const program = path.join(import.meta.dirname, "../../src/server/main.ts")
+const steppedClock = path.join(import.meta.dirname, "steppedClock.ts")
 
 export class Server {
   readonly clients: Proxy
@@ -83,7 +84,7 @@ export class Server {
 
   private spawn(): void {
     this.starts++
-    const child = spawn(process.execPath, [program], {
+    const child = spawn(process.execPath, ["--import", steppedClock, program], {
       env: { PATH: process.env.PATH ?? "", HOME: process.env.HOME ?? "", ...this.env },
       stdio: ["ignore", "pipe", "pipe"]
     })
@@ -110,6 +111,11 @@ export class Server {
       child.kill(signal)
     })
     return { code: isReady ? code : null, millis: Date.now() - begun }
+  }
+
+  /** Its wall clock jumps. */
+  stepClock(): void {
+    if (this.isReady) this.process?.kill("SIGUSR2")
   }
 
   /** The metrics of the hub, summed over channels. */
