@@ -246,9 +246,11 @@ class Transaction {
   }
 }
 
-const beginning: Statement = { sql: "BEGIN ISOLATION LEVEL READ COMMITTED", params: [] }
+/** How every transaction begins. */
+export const beginning: Statement = { sql: "BEGIN ISOLATION LEVEL READ COMMITTED", params: [] }
 
-const append = (channel: ChannelName, time: Timestamp, prepared: ReadonlyArray<PreparedEvent>): Statement => ({
+/** Appends events as the last statement before COMMIT. */
+export const append = (channel: ChannelName, time: Timestamp, prepared: ReadonlyArray<PreparedEvent>): Statement => ({
   sql: appendEvents,
   params: [
     channel,
