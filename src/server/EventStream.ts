@@ -10,6 +10,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { messageOf } from "../layers/wire/EventCodec.ts"
 import { Unavailable } from "../schema/OrchestratorError.ts"
+import type { Subscription } from "../services/EventHub.ts"
 import type { EncodedEvent } from "../services/EventRing.ts"
 
 export type EventCall = ServerWritableStream<Buffer, Uint8Array>
@@ -28,36 +29,104 @@ export const http2StreamOf = (call: EventCall): ServerHttp2Stream | undefined =>
   return typeof layer?.stream?.respond === "function" ? layer.stream : undefined
 }
 
-/** One write, and what is then missing of its last message. */
-interface Piece {
-  readonly bytes: Uint8Array
-  readonly rest?: Uint8Array
+/**
+ * Sends a subscriber its events, once the call's headers are sent, until the subscription ends. Waits for the transport:
+ * who takes nothing while there is something to take holds up itself alone, and not for ever. Fails with the end of the
+ * subscription; the status then comes behind whole messages. `delivered` hears of how many events were sent.
+ */
+export const deliver = <E>(
+  call: EventCall,
+  subscription: Subscribed<E>,
+  patience: Duration.Duration,
+  delivered: (events: number) => void
+): Effect.Effect<never, E | Unavailable> => {
+  const stream = http2StreamOf(call)
+  return Effect.forever(
+    Effect.gen(function* () {
+      const events = yield* subscription.take
+      yield* stream === undefined
+        ? send(call as unknown as Writable, messages(events), subscription.ended, patience)
+        : send(stream, pieces(events), subscription.ended, patience)
+      delivered(events.length)
+      if (stream === undefined) return
+      const unsent = yield* sendReady(stream, subscription, delivered)
+      yield* send(stream, unsent.pieces, subscription.ended, patience)
+      delivered(unsent.events)
+    })
+  )
+}
+
+/** What a subscription of the hub is to its stream. */
+export interface Subscribed<E> {
+  readonly take: Effect.Effect<ReadonlyArray<EncodedEvent>, E>
+  readonly takeReady: Subscription["takeReady"]
+  readonly watch: Subscription["watch"]
+  readonly ended: Effect.Effect<never, E>
+}
+
+/** Events that were taken and did not all fit in the transport. */
+interface Unsent {
+  readonly pieces: ReadonlyArray<Piece>
+  readonly events: number
 }
 
 /**
- * Sends events once the call's headers are sent. Waits for the transport: who takes nothing holds up itself alone, and
- * not for ever. Fails with what `ended` fails with; the status then comes behind whole messages.
+ * At the end of the log: what comes is written where it is heard of, without a turn of the fiber. Resumes when there is
+ * more to do than that: the transport is full, or events must be taken elsewhere.
  */
-export const send = <E>(
-  call: EventCall,
-  events: ReadonlyArray<EncodedEvent>,
+const sendReady = <E>(
+  stream: ServerHttp2Stream,
+  { takeReady, watch }: Subscribed<E>,
+  delivered: (events: number) => void
+): Effect.Effect<Unsent> =>
+  Effect.callback((resume) => {
+    let unwatch = () => {}
+    const leave = (unsent: Unsent) => {
+      unwatch()
+      resume(Effect.succeed(unsent))
+    }
+    const pump = () => {
+      while (!stream.destroyed && !stream.writableNeedDrain) {
+        const events = takeReady()
+        if (events === "nothing") return
+        if (events === "elsewhere") break
+        const all = [...pieces(events)]
+        const fits = all.findIndex(({ bytes }) => !stream.write(bytes)) + 1
+        if (fits > 0 && fits < all.length) return leave({ pieces: all.slice(fits), events: events.length })
+        delivered(events.length)
+      }
+      leave({ pieces: [], events: 0 })
+    }
+    unwatch = watch(pump)
+    pump()
+    return Effect.sync(unwatch)
+  })
+
+/** One write, and for one that goes on in the middle of a message what is missing of that. */
+interface Piece {
+  readonly bytes: Uint8Array
+  readonly begun?: Uint8Array
+}
+
+const send = <E>(
+  transport: Writable,
+  pieces: Iterable<Piece>,
   ended: Effect.Effect<never, E>,
   patience: Duration.Duration
-): Effect.Effect<void, E | Unavailable> => {
-  const stream = http2StreamOf(call)
-  const transport: Writable = stream ?? (call as unknown as Writable)
-  return Effect.gen(function* () {
-    for (const { bytes, rest } of stream === undefined ? messages(events) : pieces(events)) {
+): Effect.Effect<void, E | Unavailable> =>
+  Effect.gen(function* () {
+    for (const { begun, bytes } of pieces) {
+      if (transport.writableNeedDrain) {
+        yield* Effect.raceFirst(drained(transport), ended).pipe(
+          Effect.timeoutOrElse({ duration: patience, orElse: () => Effect.fail(stalled(patience)) }),
+          Effect.tapError(() => Effect.sync(() => begun !== undefined && transport.write(begun)))
+        )
+      }
       // A stream that is gone takes nothing more: its call is cancelled.
-      if (stream?.destroyed === true || stream?.closed === true) return yield* Effect.never
-      if (transport.write(bytes)) continue
-      yield* Effect.raceFirst(drained(transport), ended).pipe(
-        Effect.timeoutOrElse({ duration: patience, orElse: () => Effect.fail(stalled(patience)) }),
-        Effect.tapError(() => Effect.sync(() => rest !== undefined && transport.write(rest)))
-      )
+      if (transport.destroyed) return yield* Effect.never
+      transport.write(bytes)
     }
   })
-}
 
 function* messages(events: ReadonlyArray<EncodedEvent>): Generator<Piece> {
   for (const { frame } of events) yield { bytes: messageOf(frame) }
@@ -73,13 +142,15 @@ function* pieces(events: ReadonlyArray<EncodedEvent>): Generator<Piece> {
       parts = []
       size = 0
     }
-    let start = 0
-    for (; frame.length - start > pieceBytes; start += pieceBytes) {
-      const end = start + pieceBytes
-      yield { bytes: frame.subarray(start, end), rest: frame.subarray(end) }
+    if (frame.length <= pieceBytes) {
+      parts.push(frame)
+      size += frame.length
+      continue
     }
-    parts.push(start === 0 ? frame : frame.subarray(start))
-    size += frame.length - start
+    for (let start = 0; start < frame.length; start += pieceBytes) {
+      const bytes = frame.subarray(start, start + pieceBytes)
+      yield start === 0 ? { bytes } : { bytes, begun: frame.subarray(start) }
+    }
   }
   if (size > 0) yield { bytes: joined(parts, size) }
 }

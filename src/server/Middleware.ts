@@ -23,7 +23,7 @@ import { Transaction } from "../services/Transaction.ts"
 import * as CallHeaders from "./CallHeaders.ts"
 import { type LoggedCall, logCall } from "./CallLog.ts"
 import type { CallMetrics } from "./CallMetrics.ts"
-import { resetUnread, send } from "./EventStream.ts"
+import { deliver, resetUnread } from "./EventStream.ts"
 import type { MethodDefinition, Query, Read, Rpc, Subscribe, Write } from "./Rpc.ts"
 import { type CallStatus, plainStatus, statusOf } from "./Status.ts"
 
@@ -191,12 +191,13 @@ export const make = (options: MiddlewareOptions, context: Context.Context<Servic
         const request = yield* decode(method, call.request)
         const subscription = yield* Effect.provideService(transaction.read(rpc.run(request)), RequestContext, caller)
         call.sendMetadata(requestIdHeader(id))
-        const deliver = Effect.gen(function* () {
-          const events = yield* transaction.read(subscription.take)
-          yield* send(call, events, subscription.ended, options.stalledSubscriberTimeout)
-          metrics.delivered(events.length)
-        })
-        return yield* Effect.raceFirst(Effect.forever(deliver), channels.lost(caller.requester, caller.channel))
+        const delivering = deliver(
+          call,
+          { ...subscription, take: transaction.read(subscription.take) },
+          options.stalledSubscriberTimeout,
+          (events) => metrics.delivered(events)
+        )
+        return yield* Effect.raceFirst(delivering, channels.lost(caller.requester, caller.channel))
       }).pipe(
         Effect.scoped,
         Effect.onExit((exit) => logCall(line, outcomeOf(exit, call).code, exit, undefined))

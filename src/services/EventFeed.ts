@@ -18,12 +18,20 @@ export interface Cursor {
 export class Changes {
   version = 0
   private readonly waiters = new Set<() => void>()
+  private readonly watchers = new Set<() => void>()
 
   wake(): void {
     this.version++
     const waiters = [...this.waiters]
     this.waiters.clear()
     for (const waiter of waiters) waiter()
+    for (const watcher of this.watchers) watcher()
+  }
+
+  /** Calls this at each change from now on, in the middle of it: it must be quick. Gives the way to end that. */
+  watch(watcher: () => void): () => void {
+    this.watchers.add(watcher)
+    return () => this.watchers.delete(watcher)
   }
 
   /** Resumes once there is a change after this version. */

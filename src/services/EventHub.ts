@@ -40,6 +40,13 @@ export interface Subscription {
    * ended: Unavailable, because the server drains, the database is out of reach, or it has lost events.
    */
   readonly take: Effect.Effect<ReadonlyArray<EncodedEvent>, StreamEnd | ReadError>
+  /**
+   * The same without waiting, for who is at the end of the log most of the time: events from memory, `nothing` when
+   * there is nothing to take, `elsewhere` when `take` must be asked, which may read the log or fail.
+   */
+  readonly takeReady: () => ReadonlyArray<EncodedEvent> | "nothing" | "elsewhere"
+  /** Calls this whenever `takeReady` may have something else to say. Gives the way to end that. */
+  readonly watch: (watcher: () => void) => () => void
   /** Fails once the subscription is ended, for whoever is busy with what it took. */
   readonly ended: Effect.Effect<never, StreamEnd>
 }
@@ -153,6 +160,8 @@ class Hub {
   ): Effect.Effect<Subscription, ReadError | StreamEnd, Scope.Scope> =>
     Effect.map(this.join(channel, { position: after, id: afterId }), ([feed, cursor]) => ({
       take: this.take(channel, feed, cursor),
+      takeReady: () => this.takeReady(feed, cursor),
+      watch: (watcher) => feed.watch(watcher),
       ended: feed.ended
     }))
 
@@ -160,29 +169,32 @@ class Hub {
     return Effect.gen({ self: this }, function* () {
       while (true) {
         const version = feed.version
+        const ready = this.takeReady(feed, cursor)
+        if (ready === "nothing") {
+          yield* feed.since(version)
+          continue
+        }
+        if (ready !== "elsewhere") return ready
         const end = feed.end ?? this.end
         if (end !== undefined) return yield* Effect.fail(end)
-        if (cursor.position < feed.ring.last) {
-          const events = feed.ring.reaches(cursor.position)
-            ? this.fromRing(feed, cursor)
-            : yield* Effect.raceFirst(this.below(channel, feed, cursor), feed.ended)
-          const tail = events[events.length - 1]
-          // The event that the subscriber took last is not in the log, or is another one.
-          if (tail === undefined) return yield* wentBackwards
-          cursor.position = tail.position
-          cursor.id = tail.id
-          return events
-        }
-        // At the end of another log than the one that the subscriber knows.
-        if (cursor.position === feed.ring.last && isOther(cursor.id, feed.ring.lastId)) return yield* wentBackwards
-        yield* feed.since(version)
+        const events = feed.ring.reaches(cursor.position)
+          ? []
+          : yield* Effect.raceFirst(this.below(channel, feed, cursor), feed.ended)
+        // The event that the subscriber took last is not in the log, or is another one.
+        if (events.length === 0) return yield* wentBackwards
+        return moved(cursor, events)
       }
     })
   }
 
-  private fromRing({ ring }: Feed, { id, position }: Cursor): ReadonlyArray<EncodedEvent> {
+  private takeReady(feed: Feed, cursor: Cursor): ReturnType<Subscription["takeReady"]> {
+    const { ring } = feed
+    if ((feed.end ?? this.end) !== undefined) return "elsewhere"
+    if (cursor.position > ring.last) return "nothing"
+    if (!ring.reaches(cursor.position) || isOther(cursor.id, ring.idAt(cursor.position))) return "elsewhere"
+    if (cursor.position === ring.last) return "nothing"
     this.metrics.count("ringHits")
-    return isOther(id, ring.idAt(position)) ? [] : ring.after(position, maxTake, maxTakeBytes)
+    return moved(cursor, ring.after(cursor.position, maxTake, maxTakeBytes))
   }
 
   readonly drain: Effect.Effect<void> = Effect.sync(() => {
@@ -416,6 +428,14 @@ class Hub {
       })
     )
   }
+}
+
+/** What was taken, with the cursor moved behind it. */
+const moved = (cursor: Cursor, events: ReadonlyArray<EncodedEvent>): ReadonlyArray<EncodedEvent> => {
+  const { id, position } = events[events.length - 1] as EncodedEvent
+  cursor.position = position
+  cursor.id = id
+  return events
 }
 
 /** Whether the event that is known by this id is another one than that of the log. */

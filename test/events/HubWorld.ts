@@ -44,7 +44,11 @@ export interface Subscriber {
   /** The last event that it took, as a position and an id; none at the beginning. */
   position: number
   id: string | undefined
+  /** Whether it takes what comes where it hears of it, as streams at the end of the log do. */
+  readonly eager: boolean
   live: Live | undefined
+  /** Ends its watching. */
+  unwatch: (() => void) | undefined
   taking: Fiber.Fiber<unknown, unknown> | undefined
   /** How its last connection ended. */
   end: string | undefined
@@ -212,7 +216,9 @@ export class World {
       channel,
       position,
       id: log[position - 1]?.id,
+      eager: this.subscribers.length % 2 === 1,
       live: undefined,
+      unwatch: undefined,
       taking: undefined,
       end: undefined
     }
@@ -254,6 +260,7 @@ export class World {
   take(subscriber: Subscriber): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       if (subscriber.taking?.pollUnsafe() === undefined && subscriber.taking !== undefined) return
+      if (subscriber.unwatch !== undefined) return
       const connected = subscriber.live === undefined ? this.connect(subscriber) : Effect.void
       const taking = Effect.andThen(
         connected,
@@ -261,7 +268,11 @@ export class World {
           const live = subscriber.live
           if (live === undefined) return Effect.void
           return Effect.matchEffect(live.subscription.take, {
-            onSuccess: (events) => Effect.sync(() => this.receive(subscriber, events)),
+            onSuccess: (events) =>
+              Effect.sync(() => {
+                this.receive(subscriber, events)
+                if (subscriber.eager) this.watch(subscriber, live)
+              }),
             onFailure: (error) => {
               subscriber.end = error._tag === "Contended" ? error._tag : error.message
               return this.leaveWith(subscriber, live)
@@ -271,6 +282,22 @@ export class World {
       )
       subscriber.taking = yield* Effect.forkDetach(taking)
     })
+  }
+
+  /** Takes whatever is ready, now and at each change, until `take` must be asked. */
+  private watch(subscriber: Subscriber, { subscription }: Live): void {
+    const pump = () => {
+      while (true) {
+        const ready = subscription.takeReady()
+        if (ready === "nothing") return
+        if (ready === "elsewhere") break
+        this.receive(subscriber, ready)
+      }
+      subscriber.unwatch?.()
+      subscriber.unwatch = undefined
+    }
+    subscriber.unwatch = subscription.watch(pump)
+    pump()
   }
 
   private receive(
@@ -289,7 +316,11 @@ export class World {
   }
 
   private leaveWith(subscriber: Subscriber, live: Live): Effect.Effect<void> {
-    if (subscriber.live === live) subscriber.live = undefined
+    if (subscriber.live === live) {
+      subscriber.live = undefined
+      subscriber.unwatch?.()
+      subscriber.unwatch = undefined
+    }
     return Scope.close(live.scope, Exit.void)
   }
 

@@ -6,7 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { type EventCall, http2StreamOf, send } from "../../src/server/EventStream.ts"
+import { deliver, type EventCall, http2StreamOf, type Subscribed } from "../../src/server/EventStream.ts"
 
 const frameOf = (size: number): Uint8Array => {
   const frame = Buffer.alloc(5 + size, size % 251)
@@ -36,16 +36,64 @@ const sizes = fc.array(fc.oneof(fc.nat(300), fc.integer({ min: 60_000, max: 300_
   maxLength: 30
 })
 
+/** A subscription that hands out these events, some by `take`, the others as they are heard of, and then ends. */
+const subscriptionTo = (events: ReturnType<typeof eventsOf>, live: number, ended: Effect.Effect<never, "ended">) => {
+  const first = events.slice(0, events.length - live)
+  const rest = events.slice(first.length)
+  const watchers = new Set<() => void>()
+  const subscription: Subscribed<"ended"> = {
+    take: Effect.suspend(() => {
+      const [next] = first.length > 0 ? [first.splice(0)] : [rest.splice(0, 2)]
+      return next.length > 0 ? Effect.succeed(next) : ended
+    }),
+    takeReady: () => {
+      if (first.length > 0) return "elsewhere"
+      return rest.length > 0 ? rest.splice(0, 2) : "nothing"
+    },
+    watch: (watcher) => {
+      watchers.add(watcher)
+      setImmediate(() => watchers.has(watcher) && watcher())
+      return () => watchers.delete(watcher)
+    },
+    ended
+  }
+  return subscription
+}
+
+/** What was written when everything has been, or the stream has ended. */
+const run = async (
+  { call, writes }: ReturnType<typeof callOn>,
+  subscription: Subscribed<"ended">,
+  total: number
+): Promise<{ readonly bytes: Buffer; readonly delivered: number }> => {
+  let delivered = 0
+  const delivering = deliver(call, subscription, Duration.seconds(10), (events) => {
+    delivered += events
+  })
+  const fiber = Effect.runFork(Effect.exit(delivering))
+  const stream = http2StreamOf(call)
+  const isThrough = () => stream?.writableLength === 0 && fiber.pollUnsafe() !== undefined
+  const written = () => writes.reduce((sum, write) => sum + write.length, 0)
+  while (!isThrough() && written() < total) await new Promise((resolve) => setImmediate(resolve))
+  await new Promise((resolve) => setImmediate(resolve))
+  fiber.interruptUnsafe()
+  return { bytes: Buffer.concat(writes), delivered }
+}
+
+const sizeOf = (events: ReturnType<typeof eventsOf>): number => events.reduce((sum, { frame }) => sum + frame.length, 0)
+
 describe("events on a stream", () => {
-  it("are written whole and in order, no write larger than 64 KiB", async () => {
+  it("are written whole and in order, no write larger than 64 KiB, those that come live too", async () => {
     await fc.assert(
-      fc.asyncProperty(sizes, async (given) => {
-        const { call, writes } = callOn(() => Promise.resolve())
+      fc.asyncProperty(sizes, fc.nat(30), async (given, live) => {
+        const on = callOn(() => Promise.resolve())
         const events = eventsOf(given)
-        await Effect.runPromise(send(call, events, Effect.never, Duration.seconds(10)))
-        await new Promise((resolve) => setImmediate(resolve))
-        expect(Buffer.concat(writes).equals(Buffer.concat(events.map(({ frame }) => frame)))).toBe(true)
-        for (const write of writes) expect(write.length).toBeLessThanOrEqual(64 * 1024)
+        const total = sizeOf(events)
+        const subscription = subscriptionTo(events, Math.min(live, events.length - 1), Effect.never)
+        const { bytes, delivered } = await run(on, subscription, total)
+        expect(bytes.equals(Buffer.concat(events.map(({ frame }) => frame)))).toBe(true)
+        for (const write of on.writes) expect(write.length).toBeLessThanOrEqual(64 * 1024)
+        expect(delivered).toBe(events.length)
       }),
       { numRuns: 50 }
     )
@@ -53,21 +101,21 @@ describe("events on a stream", () => {
 
   it("end with a whole event when the stream ends while its client takes nothing", async () => {
     await fc.assert(
-      fc.asyncProperty(sizes, fc.integer({ min: 1, max: 6 }), async (given, last) => {
+      fc.asyncProperty(sizes, fc.nat(30), fc.integer({ min: 1, max: 6 }), async (given, live, last) => {
         const ended = Deferred.makeUnsafe<never, "ended">()
-        const { call, writes } = callOn((write) => {
+        const on = callOn((write) => {
           if (write < last) return Promise.resolve()
           Deferred.doneUnsafe(ended, Effect.fail("ended" as const))
           return new Promise((resolve) => setImmediate(resolve))
         })
         const events = eventsOf(given)
-        await Effect.runPromiseExit(send(call, events, Deferred.await(ended), Duration.seconds(10)))
-        await new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
-        const written = Buffer.concat(writes).length
+        const total = events.reduce((sum, { frame }) => sum + frame.length, 0)
+        const subscription = subscriptionTo(events, Math.min(live, events.length - 1), Deferred.await(ended))
+        const { bytes } = await run(on, subscription, total)
         const ends = events.map((_, index) =>
           events.slice(0, index + 1).reduce((sum, one) => sum + one.frame.length, 0)
         )
-        expect(ends).toContain(written)
+        expect(ends).toContain(bytes.length)
       }),
       { numRuns: 50 }
     )

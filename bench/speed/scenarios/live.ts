@@ -97,7 +97,7 @@ export const liveDelivery: Scenario = {
         const cost = (round.cpu - alone.serverCpu * events) / (subscribers * events)
         costs.push(cost)
         ratios.push(cost / ((await bare(subscribers, events, message)) / (subscribers * events)))
-        delays.push(...round.delays)
+        for (const delay of round.delays) delays.push(delay)
         slower.push(quantile(round.written.millis, 0.5) / quantile(alone.millis, 0.5))
       }
       const [connections] = await world.query(
