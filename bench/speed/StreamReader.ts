@@ -43,6 +43,7 @@ const headerBlock = (headers: Readonly<Record<string, string>>): Buffer =>
 
 /** A message's first bytes: enough to tell which event it is. */
 export type OnMessage = (stream: number, head: Buffer) => void
+export type OnEnd = () => void
 
 interface Reading {
   /** Bytes of the message that are still to come. */
@@ -58,6 +59,7 @@ export class StreamReader {
   bytes = 0
   private readonly socket: net.Socket
   private readonly onMessage: OnMessage
+  private readonly onEnd: OnEnd
   private readonly streams = new Map<number, Reading>()
   private rest: Buffer = Buffer.alloc(0)
   private unacknowledged = 0
@@ -65,18 +67,19 @@ export class StreamReader {
   private opened = 0
   private whenOpened: (() => void) | undefined
 
-  private constructor(socket: net.Socket, onMessage: OnMessage) {
+  private constructor(socket: net.Socket, onMessage: OnMessage, onEnd: OnEnd) {
     this.socket = socket
     this.onMessage = onMessage
+    this.onEnd = onEnd
     socket.on("data", (data: Buffer) => this.read(data))
     socket.on("error", () => {})
   }
 
-  static connect(port: number, onMessage: OnMessage): Promise<StreamReader> {
+  static connect(port: number, onMessage: OnMessage, onEnd: OnEnd): Promise<StreamReader> {
     return new Promise((resolve, reject) => {
       const socket = net.connect(port, "127.0.0.1", () => {
         socket.setNoDelay(true)
-        const reader = new StreamReader(socket, onMessage)
+        const reader = new StreamReader(socket, onMessage, onEnd)
         // Setting 4: how much the server may send on a stream before it is told to go on.
         const settings = Buffer.concat([Buffer.from([0, 4]), uint32(largestWindow)])
         socket.write(preface)
@@ -139,10 +142,10 @@ export class StreamReader {
         if ((flags & 1) === 0) {
           this.opened++
           this.whenOpened?.()
-        } else this.ended++
+        } else this.end()
         break
       case frameType.rstStream:
-        this.ended++
+        this.end()
         break
       case frameType.settings:
         if ((flags & 1) === 0) this.socket.write(frame(frameType.settings, 1, 0))
@@ -150,6 +153,11 @@ export class StreamReader {
       case frameType.ping:
         if ((flags & 1) === 0) this.socket.write(frame(frameType.ping, 1, 0, payload))
     }
+  }
+
+  private end(): void {
+    this.ended++
+    this.onEnd()
   }
 
   private onData(stream: number, payload: Buffer): void {

@@ -68,21 +68,25 @@ export class World {
 
   /** Starts a server as an operator would, and waits until it is ready. */
   async server(env: Readonly<Record<string, string>> = {}): Promise<Server> {
-    const child = spawn(process.execPath, ["--max-semi-space-size=16", program], {
-      env: {
-        PATH: process.env.PATH ?? "",
-        HOME: process.env.HOME ?? "",
-        ORCHESTRATOR_DATABASE_URL: this.url,
-        ORCHESTRATOR_CHANNEL_CONFIG: path.join(this.folder, "channels.yaml"),
-        ORCHESTRATOR_GRPC_PORT: "0",
-        ORCHESTRATOR_HTTP_PORT: "0",
-        ORCHESTRATOR_LISTEN_ADDRESS: "127.0.0.1",
-        LOG_LEVEL: "WARN",
-        METRICS_ENABLED: "true",
-        ...env
-      },
-      stdio: ["ignore", "pipe", "pipe"]
-    })
+    const child = spawn(
+      process.execPath,
+      [...(process.env.BENCH_NODE_FLAGS ?? "").split(" ").filter(Boolean), "--max-semi-space-size=16", program],
+      {
+        env: {
+          PATH: process.env.PATH ?? "",
+          HOME: process.env.HOME ?? "",
+          ORCHESTRATOR_DATABASE_URL: this.url,
+          ORCHESTRATOR_CHANNEL_CONFIG: path.join(this.folder, "channels.yaml"),
+          ORCHESTRATOR_GRPC_PORT: "0",
+          ORCHESTRATOR_HTTP_PORT: "0",
+          ORCHESTRATOR_LISTEN_ADDRESS: "127.0.0.1",
+          LOG_LEVEL: "WARN",
+          METRICS_ENABLED: "true",
+          ...env
+        },
+        stdio: ["ignore", "pipe", "pipe"]
+      }
+    )
     let output = ""
     const keep = (chunk: Buffer) => {
       output = (output + chunk.toString()).slice(-200_000)

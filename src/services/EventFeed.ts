@@ -52,7 +52,7 @@ interface Piece {
 }
 
 /** Pieces of the log kept for subscribers below the ring, so that those who replay together read together. */
-const maxPieces = 4
+const maxPieces = 8
 
 export class Feed extends Changes {
   readonly ring: EventRing

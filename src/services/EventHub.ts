@@ -87,6 +87,8 @@ export class EventHub extends Context.Service<
 /** Events that one `take` hands out, and about how many bytes of them: what a slow subscriber can hold on to. */
 const maxTake = 256
 const maxTakeBytes = 256 * 1024
+/** Batches that are read ahead of a subscriber that replays: it goes on, and a read costs more than its rows. */
+const batchesAhead = 5
 /** Bytes that one read of the log brings the ring. */
 const maxReadBytes = 1024 * 1024
 /** The least time between two signals to other servers. */
@@ -398,7 +400,10 @@ class Hub {
     )
   }
 
-  /** Events below the ring, from the log, by one reader at a time: who replays at the same place shares the read. */
+  /**
+   * Events below the ring, from the log, by one reader at a time: who replays at the same place shares the read. While
+   * they are sent, those that follow are read.
+   */
   private below(
     channel: ChannelName,
     feed: Feed,
@@ -406,25 +411,35 @@ class Hub {
   ): Effect.Effect<ReadonlyArray<EncodedEvent>, ReadError> {
     const after = { ...cursor }
     this.metrics.count("ringMisses")
+    return Effect.tap(this.piece(channel, feed, after, this.options.batchSize), (events) => {
+      const tail = events[events.length - 1]
+      if (tail === undefined || feed.ring.reaches(tail.position) || feed.kept(tail) !== undefined) return Effect.void
+      const next = { position: tail.position, id: tail.id }
+      const ahead = this.piece(channel, feed, next, this.options.batchSize * batchesAhead)
+      return Effect.forkIn(Effect.ignore(Effect.raceFirst(ahead, feed.ended)), this.scope)
+    })
+  }
+
+  private piece(
+    channel: ChannelName,
+    feed: Feed,
+    after: Readonly<Cursor>,
+    limit: number
+  ): Effect.Effect<ReadonlyArray<EncodedEvent>, ReadError> {
     return feed.reading.withPermit(
-      Effect.suspend(() => {
+      Effect.gen({ self: this }, function* () {
         const kept = feed.kept(after)
-        if (kept !== undefined) return Effect.succeed(kept)
-        const { batchSize } = this.options
-        return Effect.flatMap(
-          this.log.read(channel, after.position, feed.ring.last, batchSize, maxTakeBytes, after.id),
-          (logged) => {
-            const gap = missing(after.position, logged)
-            if (gap !== undefined) return Effect.fail(gapAt(channel, gap))
-            const events = logged.map((event) => ({
-              position: event.position,
-              id: event.id,
-              frame: this.codec.frame(event.message, event.timestamp)
-            }))
-            if (events.length > 0) feed.keep({ after, events })
-            return Effect.succeed(events)
-          }
-        )
+        if (kept !== undefined) return kept
+        const logged = yield* this.log.read(channel, after.position, feed.ring.last, limit, maxTakeBytes, after.id)
+        const gap = missing(after.position, logged)
+        if (gap !== undefined) return yield* gapAt(channel, gap)
+        const events = logged.map(({ id, message, position, timestamp }) => ({
+          position,
+          id,
+          frame: this.codec.frame(message, timestamp)
+        }))
+        if (events.length > 0) feed.keep({ after, events })
+        return events
       })
     )
   }

@@ -43,7 +43,7 @@ await runAs<SubscribersJob>(async (job) => {
     if (messages >= job.until) whenDone()
   }
   const readers = await Promise.all(
-    Array.from({ length: job.connections }, () => StreamReader.connect(job.port, onMessage))
+    Array.from({ length: job.connections }, () => StreamReader.connect(job.port, onMessage, () => whenDone()))
   )
   const request = SubscribeToEventsParam.encode({ startEventId: job.startEventId }).finish()
   const begun = performance.now()
@@ -59,7 +59,8 @@ await runAs<SubscribersJob>(async (job) => {
   )
   return {
     work: async () => {
-      if (messages < job.until) {
+      // A stream that the server ends is reported, not waited for.
+      if (messages < job.until && readers.every(({ ended }) => ended === 0)) {
         await new Promise<void>((resolve) => {
           whenDone = resolve
         })

@@ -4,18 +4,19 @@ import * as Result from "effect/Result"
 import { fromMicros, type Timestamp } from "../../schema/Timestamp.ts"
 
 /** Microseconds between the Unix epoch and PostgreSQL's, 2000-01-01T00:00:00Z. */
-const epochOffset = 946_684_800_000_000n
+const epochOffset = 946_684_800_000_000
 
 const timestampCodec = {
   encode: (time: Timestamp) => {
     const bytes = new Uint8Array(8)
-    new DataView(bytes.buffer).setBigInt64(0, BigInt(time) - epochOffset)
+    new DataView(bytes.buffer).setBigInt64(0, BigInt(time - epochOffset))
     return Result.succeed(bytes)
   },
-  decode: (bytes: Uint8Array) =>
-    Result.succeed(
-      fromMicros(Number(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getBigInt64(0) + epochOffset))
-    )
+  // Without BigInt: every event of a replay has one.
+  decode: (bytes: Uint8Array) => {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    return Result.succeed(fromMicros(view.getInt32(0) * 2 ** 32 + view.getUint32(4) + epochOffset))
+  }
 }
 
 const timestamptzArrayOid = 1185
