@@ -16,10 +16,11 @@ export class Child<Result> {
 
   /** Starts a program of children/ with its job, and waits until it is ready. */
   static async start<Result>(program: string, job: unknown): Promise<Child<Result>> {
-    const child = fork(path.join(import.meta.dirname, "children", program), [JSON.stringify(job)], {
+    const child = fork(path.join(import.meta.dirname, "children", program), [], {
       execArgv: ["--max-semi-space-size=16"],
       stdio: ["ignore", "inherit", "inherit", "ipc"]
     })
+    child.send(JSON.stringify(job))
     return new Child<Result>(child, await next(child))
   }
 

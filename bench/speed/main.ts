@@ -7,13 +7,29 @@ import * as os from "node:os"
 import { parseArgs } from "node:util"
 import { type Row, table } from "./Report.ts"
 import type { Scenario } from "./Scenario.ts"
+import { actions } from "./scenarios/actions.ts"
+import { functions } from "./scenarios/functions.ts"
 import { liveDelivery } from "./scenarios/live.ts"
 import { plans } from "./scenarios/plans.ts"
+import { memory, mixed, start } from "./scenarios/process.ts"
+import { reads } from "./scenarios/reads.ts"
 import { replays } from "./scenarios/replay.ts"
+import { tasks } from "./scenarios/tasks.ts"
 import { isMeasurable } from "./Usage.ts"
 import { World } from "./World.ts"
 
-const scenarios: ReadonlyArray<Scenario> = [plans, liveDelivery, replays]
+const scenarios: ReadonlyArray<Scenario> = [
+  plans,
+  tasks,
+  actions,
+  functions,
+  reads,
+  liveDelivery,
+  replays,
+  mixed,
+  memory,
+  start
+]
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,

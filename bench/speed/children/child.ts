@@ -7,7 +7,8 @@ export interface Prepared {
 }
 
 export const runAs = async <Job>(prepare: (job: Job) => Promise<Prepared>): Promise<void> => {
-  const { ready, work } = await prepare(JSON.parse(process.argv[2] as string) as Job)
+  const job = await new Promise<string>((resolve) => process.once("message", resolve as (message: unknown) => void))
+  const { ready, work } = await prepare(JSON.parse(job) as Job)
   process.on("message", async () => {
     process.send?.((await work()) ?? null)
   })

@@ -1,0 +1,136 @@
+/** Reads: one task by many clients, pages of tasks, calls that need no database on new connections. */
+import { QueryTasksParam, RegisterTasksParam } from "../../../src/layers/wire/generated/computetask.ts"
+import { message } from "../../../test/blackbox/Client.ts"
+import { Child } from "../Children.ts"
+import { median, quantile } from "../Report.ts"
+import { groundOf, layered } from "../Requests.ts"
+import { type Context, poolSize, runCalls, type Scenario } from "../Scenario.ts"
+import { channels, type Server, type World } from "../World.ts"
+
+const channel = channels[0] as string
+
+interface Compared {
+  readonly scenario: string
+  readonly kind: "getTask" | "queryVersion" | "health"
+  readonly goal: string
+  readonly width: number
+  readonly connect?: boolean
+  readonly keys?: ReadonlyArray<string>
+}
+
+/** Calls of the server against empty calls of bare grpc-js, alternating. */
+const againstEmpty = async (context: Context, server: Server, compared: Compared) => {
+  const { connect = false, goal, kind, scenario, width } = compared
+  const count = context.quick ? 200 : connect ? 1500 : 10_000
+  const bare = await Child.start("bareServer.ts", {})
+  const job = { width, count, channels: [channel], connect, ...(compared.keys ? { keys: compared.keys } : {}) }
+  const ratios: Array<number> = []
+  const subjects: Array<Awaited<ReturnType<typeof runCalls>>> = []
+  for (let round = 0; round < context.rounds; round++) {
+    const empty = await runCalls(context, bare.pid, { ...job, kind: "empty", port: bare.ready as number })
+    const subject = await runCalls(context, server.pid, { ...job, kind, port: server.port })
+    subjects.push(subject)
+    ratios.push(empty.seconds / subject.seconds)
+  }
+  await bare.end()
+  const millis = subjects.flatMap((subject) => subject.millis)
+  context.report({
+    scenario,
+    unit: "calls",
+    rate: median(subjects.map(({ seconds }) => count / seconds)),
+    p50: quantile(millis, 0.5),
+    p99: quantile(millis, 0.99),
+    max: quantile(millis, 1),
+    serverCpu: median(subjects.map(({ serverCpu }) => serverCpu)),
+    postgresCpu: median(subjects.map(({ postgresCpu }) => postgresCpu)),
+    floor: "empty grpc-js calls",
+    ratio: median(ratios),
+    goal
+  })
+}
+
+/** Time of each page of a walk over all tasks, in milliseconds. */
+const walk = async (server: Server, expected: number, wrong: Context["wrong"]) => {
+  const client = server.client("MyOrg1MSP", channel)
+  const millis: Array<number> = []
+  let pageToken = ""
+  let seen = 0
+  do {
+    const begun = performance.now()
+    const page = await client.queryTasks(message(QueryTasksParam, { pageSize: 500, pageToken }))
+    millis.push(performance.now() - begun)
+    seen += page.tasks.length
+    pageToken = page.nextPageToken
+  } while (pageToken !== "")
+  if (seen !== expected) wrong(`a walk over ${expected} tasks found ${seen}`)
+  return millis
+}
+
+const transactions = async (world: World): Promise<number> => {
+  const [row] = await world.query(
+    "SELECT xact_commit + xact_rollback AS n FROM pg_stat_database WHERE datname = current_database()"
+  )
+  return Number(row?.n)
+}
+
+export const reads: Scenario = {
+  name: "reads",
+  about: "GetTask by 32 clients; a walk over 50,000 tasks; QueryVersion and health on new connections",
+  run: async (context) => {
+    const { quick, report, world, wrong } = context
+    const server = await world.server({ ORCHESTRATOR_DATABASE_POOL_SIZE: String(poolSize) })
+    const client = server.client("MyOrg1MSP", channel)
+    await client.registerOrganization()
+    const ground = await groundOf(client)
+    const total = quick ? 1000 : 50_000
+    const keys: Array<string> = []
+    for (let start = 0; start < total; start += 1000) {
+      const tasks = layered(ground, 1000)
+      await client.registerTasks(message(RegisterTasksParam, { tasks: [...tasks] }))
+      if (keys.length < 1000) keys.push(...tasks.map(({ key }) => key))
+    }
+    await world.query("VACUUM (ANALYZE)")
+    await againstEmpty(context, server, {
+      scenario: "GetTask, 32 clients",
+      kind: "getTask",
+      goal: ">= 0.45",
+      width: 32,
+      keys
+    })
+
+    await walk(server, total, wrong)
+    const walks: Array<ReadonlyArray<number>> = []
+    for (let round = 0; round < context.rounds; round++) walks.push(await walk(server, total, wrong))
+    const all = walks.flat()
+    const part = Math.max(1, Math.floor((walks[0]?.length ?? 1) / 10))
+    report({
+      scenario: `QueryTasks, walk over ${total.toLocaleString("en")} in pages of 500`,
+      unit: "tasks",
+      rate: (total * walks.length * 1000) / all.reduce((sum, one) => sum + one, 0),
+      p50: quantile(all, 0.5),
+      p99: quantile(all, 0.99),
+      max: quantile(all, 1),
+      floor: "the first tenth of the pages",
+      ratio: median(walks.flatMap((one) => one.slice(-part))) / median(walks.flatMap((one) => one.slice(0, part))),
+      goal: "<= 1.2"
+    })
+
+    for (const [kind, name] of [
+      ["queryVersion", "QueryVersion"],
+      ["health", "health check"]
+    ] as const) {
+      const before = await transactions(world)
+      await againstEmpty(context, server, {
+        scenario: `${name}, a new connection each`,
+        kind,
+        goal: ">= 0.8",
+        width: 4,
+        connect: true
+      })
+      const made = (await transactions(world)) - before
+      // The statistics themselves, and the look at the log every second, are all there may be.
+      if (made > 200) wrong(`${name} made ${made} transactions`)
+    }
+    await server.stop()
+  }
+}
