@@ -55,11 +55,23 @@ const rules: ReadonlyArray<Rule> = [
     refused: ["src/layers/wire/Events.ts", 'import type { Metadata } from "@grpc/grpc-js"']
   },
   {
-    says: "generated code is for src/server, src/client and src/layers/wire",
+    says: "generated code is for src/server, src/client, src/testing and src/layers/wire",
     binds: ["src"],
-    except: ["src/server", "src/client", "src/layers/wire"],
+    except: ["src/server", "src/client", "src/testing", "src/layers/wire"],
     forbids: below("layers/wire/generated"),
     refused: ["src/layers/memory/EventLog.ts", 'import {\n  Event\n} from "../wire/generated/event.ts"']
+  },
+  {
+    says: "what runs in production needs nothing of src/testing",
+    binds: ["src/server", "src/client"],
+    forbids: [/^src\/testing\//, /^vitest$/, /^@effect\/vitest$/],
+    refused: ["src/client/Client.ts", 'import { newPlan } from "../testing/Requests.ts"']
+  },
+  {
+    says: "the client is all that a backend needs: no server, services or store",
+    binds: ["src/client"],
+    forbids: [...below("server", "services"), /^src\/layers\/(?!wire\/)/],
+    refused: ["src/client/Client.ts", 'import { statusCodes } from "../server/Status.ts"']
   },
   {
     says: "SQL is for src/layers/postgres",

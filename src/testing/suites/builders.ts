@@ -2,21 +2,21 @@
  * Valid assets with fresh random keys, owners and channels, so that no test sees what another one stored. What a test
  * does not name has a value that is told from any other one.
  */
-import type { Addressable } from "../../src/schema/Addressable.ts"
-import type { ComputePlan } from "../../src/schema/ComputePlan.ts"
-import type { ComputeTask, TaskInput } from "../../src/schema/ComputeTask.ts"
-import type { DataManager } from "../../src/schema/DataManager.ts"
-import type { DataSample } from "../../src/schema/DataSample.ts"
-import * as Event from "../../src/schema/Event.ts"
-import type { FailureReport } from "../../src/schema/FailureReport.ts"
-import type { Function } from "../../src/schema/Function.ts"
-import type { ChannelName, Key, OrganizationId } from "../../src/schema/Key.ts"
-import type { Model } from "../../src/schema/Model.ts"
-import type { Organization } from "../../src/schema/Organization.ts"
-import type { Performance } from "../../src/schema/Performance.ts"
-import { forBoth, type Permission } from "../../src/schema/Permission.ts"
-import type { ProfilingStep } from "../../src/schema/ProfilingStep.ts"
-import { fromMicros, type Timestamp } from "../../src/schema/Timestamp.ts"
+import type { Addressable } from "../../schema/Addressable.ts"
+import type { ComputePlan } from "../../schema/ComputePlan.ts"
+import type { ComputeTask, TaskInput } from "../../schema/ComputeTask.ts"
+import type { DataManager } from "../../schema/DataManager.ts"
+import type { DataSample } from "../../schema/DataSample.ts"
+import * as Event from "../../schema/Event.ts"
+import type { FailureReport } from "../../schema/FailureReport.ts"
+import type { Function } from "../../schema/Function.ts"
+import type { ChannelName, Key, OrganizationId } from "../../schema/Key.ts"
+import type { Model } from "../../schema/Model.ts"
+import type { Organization } from "../../schema/Organization.ts"
+import type { Performance } from "../../schema/Performance.ts"
+import { forBoth, type Permission } from "../../schema/Permission.ts"
+import type { ProfilingStep } from "../../schema/ProfilingStep.ts"
+import { fromMicros, type Timestamp } from "../../schema/Timestamp.ts"
 
 /** A fresh lower-case UUID. */
 export const key = (): Key => crypto.randomUUID() as Key

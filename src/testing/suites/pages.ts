@@ -2,9 +2,9 @@
 import { expect } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type { ChannelName, Key } from "../../src/schema/Key.ts"
-import type { AssetCursor, Page, PageRequest } from "../../src/schema/Pagination.ts"
-import type { Timestamp } from "../../src/schema/Timestamp.ts"
+import type { ChannelName, Key } from "../../schema/Key.ts"
+import type { AssetCursor, Page, PageRequest } from "../../schema/Pagination.ts"
+import type { Timestamp } from "../../schema/Timestamp.ts"
 import * as build from "./builders.ts"
 import type { It, Store } from "./support.ts"
 

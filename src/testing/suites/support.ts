@@ -4,43 +4,23 @@ import type * as Vitest from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type { ComputePlan } from "../../src/schema/ComputePlan.ts"
-import type { ComputeTask } from "../../src/schema/ComputeTask.ts"
-import type { DataManager } from "../../src/schema/DataManager.ts"
-import { assetKey, type LoggedEvent, type NewEvent } from "../../src/schema/Event.ts"
-import type { Function } from "../../src/schema/Function.ts"
-import type { ChannelName } from "../../src/schema/Key.ts"
-import type { Organization } from "../../src/schema/Organization.ts"
-import { ComputePlanStore } from "../../src/services/store/ComputePlanStore.ts"
-import { ComputeTaskStore } from "../../src/services/store/ComputeTaskStore.ts"
-import { Database, type PreparedEvent } from "../../src/services/store/Database.ts"
-import { DataManagerStore } from "../../src/services/store/DataManagerStore.ts"
-import type { DataSampleStore } from "../../src/services/store/DataSampleStore.ts"
-import type { EventLog } from "../../src/services/store/EventLog.ts"
-import type { EventSignals } from "../../src/services/store/EventSignals.ts"
-import type { FailureReportStore } from "../../src/services/store/FailureReportStore.ts"
-import { FunctionStore } from "../../src/services/store/FunctionStore.ts"
-import type { ModelStore } from "../../src/services/store/ModelStore.ts"
-import { OrganizationStore } from "../../src/services/store/OrganizationStore.ts"
-import type { PerformanceStore } from "../../src/services/store/PerformanceStore.ts"
-import type { ProfilingStore } from "../../src/services/store/ProfilingStore.ts"
+import type { ComputePlan } from "../../schema/ComputePlan.ts"
+import type { ComputeTask } from "../../schema/ComputeTask.ts"
+import type { DataManager } from "../../schema/DataManager.ts"
+import { assetKey, type LoggedEvent, type NewEvent } from "../../schema/Event.ts"
+import type { Function } from "../../schema/Function.ts"
+import type { ChannelName } from "../../schema/Key.ts"
+import type { Organization } from "../../schema/Organization.ts"
+import { ComputePlanStore } from "../../services/store/ComputePlanStore.ts"
+import { ComputeTaskStore } from "../../services/store/ComputeTaskStore.ts"
+import { Database, type PreparedEvent } from "../../services/store/Database.ts"
+import { DataManagerStore } from "../../services/store/DataManagerStore.ts"
+import { FunctionStore } from "../../services/store/FunctionStore.ts"
+import { OrganizationStore } from "../../services/store/OrganizationStore.ts"
+import type { Store } from "../../services/store/Store.ts"
 import * as build from "./builders.ts"
 
-/** Every port of the store. */
-export type Store =
-  | Database
-  | OrganizationStore
-  | FunctionStore
-  | DataManagerStore
-  | DataSampleStore
-  | ComputePlanStore
-  | ComputeTaskStore
-  | ModelStore
-  | PerformanceStore
-  | FailureReportStore
-  | ProfilingStore
-  | EventLog
-  | EventSignals
+export type { Store } from "../../services/store/Store.ts"
 
 /** Registers tests on a store. */
 export type It = Vitest.Vitest.MethodsNonLive<Store>

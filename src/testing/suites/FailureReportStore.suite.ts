@@ -2,7 +2,7 @@
 import { expect, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
-import { FailureReportStore } from "../../src/services/store/FailureReportStore.ts"
+import { FailureReportStore } from "../../services/store/FailureReportStore.ts"
 import * as build from "./builders.ts"
 import { commit, found, type Store } from "./support.ts"
 

@@ -4,7 +4,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
-import { ProfilingStore } from "../../src/services/store/ProfilingStore.ts"
+import { ProfilingStore } from "../../services/store/ProfilingStore.ts"
 import * as build from "./builders.ts"
 import { commit, inTurn, type Store } from "./support.ts"
 

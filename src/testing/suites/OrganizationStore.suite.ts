@@ -2,8 +2,8 @@
 import { expect, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
-import type { OrganizationId } from "../../src/schema/Key.ts"
-import { OrganizationStore } from "../../src/services/store/OrganizationStore.ts"
+import type { OrganizationId } from "../../schema/Key.ts"
+import { OrganizationStore } from "../../services/store/OrganizationStore.ts"
 import * as build from "./builders.ts"
 import { commit, type Store } from "./support.ts"
 

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { EventSignals, type Signal } from "../../src/services/store/EventSignals.ts"
+import { EventSignals, type Signal } from "../../services/store/EventSignals.ts"
 import * as build from "./builders.ts"
 import type { Store } from "./support.ts"
 
