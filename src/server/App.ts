@@ -1,4 +1,5 @@
 /** The whole server, from its configuration: database, services, gRPC and HTTP, and where they can be reached. */
+import { readFileSync } from "node:fs"
 import { availableParallelism } from "node:os"
 import { ServerCredentials } from "@grpc/grpc-js"
 import * as Effect from "effect/Effect"
@@ -8,7 +9,6 @@ import * as Ref from "effect/Ref"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
-import packageJson from "../../package.json" with { type: "json" }
 import { type AppConfig, channelsFile, tlsFiles } from "../layers/config/AppConfig.ts"
 import { reloading } from "../layers/config/Reload.ts"
 import * as EmbeddedPostgres from "../layers/EmbeddedPostgres.ts"
@@ -25,7 +25,7 @@ import * as HttpServer from "./HttpServer.ts"
 import { handlers } from "./handlers/index.ts"
 import { TlsCredentials } from "./TlsCredentials.ts"
 
-export const version = packageJson.version
+export const version: string = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")).version
 
 /** What a running server can tell of itself. */
 export interface Running {
