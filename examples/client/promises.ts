@@ -3,7 +3,7 @@ import { connect } from "substra-orchestrator/client/promise"
 
 const { ADDRESS = "localhost:9000" } = process.env
 
-await using client = await connect({ address: ADDRESS, organization: "MyOrg1MSP", channel: "mychannel" })
+const client = await connect({ address: ADDRESS, organization: "MyOrg1MSP", channel: "mychannel" })
 
 // Registered before anybody asks: what comes after this event is news.
 const since = await client.newestEvent()
@@ -23,3 +23,6 @@ try {
 } catch (error) {
   console.log((error as { _tag: string })._tag, count)
 }
+
+// Or `await using client = …`, where the runtime has it.
+await client.close()

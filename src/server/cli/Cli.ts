@@ -1,5 +1,6 @@
 /** The program's commands. Every flag means the same as its variable; `serve` is what happens without a command. */
 
+import { existsSync } from "node:fs"
 import * as Console from "effect/Console"
 import * as Argument from "effect/cli/Argument"
 import * as CliConfig from "effect/cli/CliConfig"
@@ -24,6 +25,9 @@ export class Unsuccessful extends Data.TaggedError("Unsuccessful")<{ readonly me
 /** An address as it stands before a port. */
 const hostOf = (address: string): string => (address.includes(":") ? `[${address}]` : address)
 
+/** In the repository there is one, in the package there is none. */
+const hasExample = existsSync(new URL("../../../examples/federated.ts", import.meta.url))
+
 const greeting = (running: Running): string =>
   [
     `substra-orchestrator ${version}`,
@@ -32,7 +36,7 @@ const greeting = (running: Running): string =>
     `  data      ${running.data}`,
     `  channels  ${[...running.channels].map(([name, organizations]) => `${name}: ${organizations.join(", ")}`).join("; ")}`,
     "",
-    "Try next, in another terminal: npm run example",
+    hasExample ? "Try next, in another terminal: npm run example" : "Try next: a client, docs/client.md of the package",
     ""
   ].join("\n")
 
