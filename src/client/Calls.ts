@@ -1,12 +1,20 @@
 /** One method an rpc, made from the contract: each with the deadline, the repetitions and the errors of this client. */
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type { ClientError } from "./ClientError.ts"
-import type { Settings } from "./ClientOptions.ts"
+import { millisOf, type Settings } from "./ClientOptions.ts"
 import type { Arrival, Connection } from "./Connection.ts"
-import { type Arguments, type ResponseOf, type Rpc, rpcs, type StreamName, type UnaryName } from "./Contract.ts"
+import {
+  type Arguments,
+  type Methods,
+  type ResponseOf,
+  type Rpc,
+  rpcs,
+  type StreamName,
+  type UnaryName
+} from "./Contract.ts"
 import * as InDoubt from "./InDoubt.ts"
 import { retrying } from "./Retry.ts"
 
@@ -20,12 +28,14 @@ export interface CallOptions {
 
 /** Every rpc that answers once, by its name. */
 export type UnaryCalls = {
-  readonly [Name in UnaryName]: (...args: Arguments<Name, CallOptions>) => Effect.Effect<ResponseOf<Name>, ClientError>
+  readonly [Name in keyof Methods as Name extends UnaryName ? Name : never]: (
+    ...args: Arguments<Name, CallOptions>
+  ) => Effect.Effect<ResponseOf<Name>, ClientError>
 }
 
 /** Every rpc that answers with a stream, as it is: one call, which always ends with an error. See `events` for more. */
 export type StreamCalls = {
-  readonly [Name in StreamName]: (
+  readonly [Name in keyof Methods as Name extends StreamName ? Name : never]: (
     ...args: Arguments<Name, Pick<CallOptions, "requestId">>
   ) => Stream.Stream<ResponseOf<Name>, ClientError>
 }
@@ -45,7 +55,7 @@ const unary = (
     | undefined
   return (request = {}, { requestId, timeout } = {}) =>
     retrying((timeLeft) => connection.unary(rpc, request, { timeout: timeLeft, requestId }), {
-      timeout: timeout === undefined ? settings.timeout : Duration.toMillis(timeout),
+      timeout: timeout === undefined ? settings.timeout : millisOf(timeout),
       retryFor: settings.retryFor,
       isRepeatable: InDoubt.isRead(name) || repetition !== undefined,
       settle: (error) =>

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Calls from "./Calls.ts"
+import type { ClientError } from "./ClientError.ts"
 import { type ClientOptions, type InvalidClientOptions, settings } from "./ClientOptions.ts"
 import * as Connection from "./Connection.ts"
 import * as Events from "./Events.ts"
@@ -21,7 +22,11 @@ export interface OrchestratorClient extends Calls.UnaryCalls, Calls.StreamCalls,
   readonly channel: string
   /** Every query as a stream of all that fits: `all.queryTasks({ filter: { worker } })`. */
   readonly all: Pages.All
-  readonly waitForPlan: Plans.WaitForPlan
+  /**
+   * Waits until nothing of a plan is left to be done: every task is DONE, or one has failed or been canceled, or the plan
+   * has. A plan without a task has not begun. `NotFound` when the channel has no such plan; bound it by Effect.timeout.
+   */
+  readonly waitForPlan: (key: string) => Effect.Effect<Plans.FinishedPlan, ClientError>
 }
 
 /** The newest event is asked for before each subscription: an answer that takes longer than this is none. */
@@ -55,6 +60,7 @@ export const make = (options: ClientOptions): Effect.Effect<OrchestratorClient, 
 
 /** The client as a service, for programs with one organization and channel. */
 export class Client extends Context.Service<Client, OrchestratorClient>()("orchestrator/client/Client") {
+  /** A client for as long as the layer lives. Fails, before any call, with everything that is wrong with the options. */
   static readonly layer = (options: ClientOptions): Layer.Layer<Client, InvalidClientOptions> =>
     Layer.effect(Client, make(options))
 }

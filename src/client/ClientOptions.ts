@@ -12,16 +12,19 @@ import * as Effect from "effect/Effect"
 /** The path of a PEM file, or its content: bytes, or a text that begins with `-----BEGIN`. */
 export type Pem = string | Uint8Array
 
+/** How the connection is encrypted, and who is at both of its ends. */
 export interface TlsOptions {
   /** The CA of the server's certificate; left out, those that Node trusts. */
   readonly ca?: Pem
-  /** For mutual TLS: the certificate of this organization, and its key. */
+  /** For mutual TLS: the certificate of this organization. */
   readonly certificate?: Pem
+  /** The key of `certificate`. */
   readonly key?: Pem
   /** The name in the server's certificate, where it is not the host of `address`. */
   readonly serverName?: string
 }
 
+/** What a client is told once. */
 export interface ClientOptions {
   /** `host:port` of the orchestrator's gRPC port; `[host]:port` for an IPv6 address. */
   readonly address: string
@@ -95,7 +98,7 @@ const problemsOf = (options: ClientOptions): ReadonlyArray<string> => {
 }
 
 /** NaN for what is no duration. */
-const millisOf = (input: Duration.Input): number => {
+export const millisOf = (input: Duration.Input): number => {
   try {
     return Duration.toMillis(Duration.fromInputUnsafe(input))
   } catch {

@@ -9,16 +9,10 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
-import {
-  type CallPlace,
-  type ClientError,
-  clientClosed,
-  fromStatus,
-  invalidAnswer,
-  invalidRequest
-} from "./ClientError.ts"
+import type { ClientError } from "./ClientError.ts"
 import type { Settings } from "./ClientOptions.ts"
 import type { Rpc } from "./Contract.ts"
+import { type CallPlace, clientClosed, fromStatus, invalidAnswer, invalidRequest } from "./Status.ts"
 
 export interface AttemptOptions {
   /** Milliseconds that are left; none for a stream. */
@@ -102,6 +96,7 @@ export const make = (settings: Settings): Effect.Effect<Connection, never, Scope
           const bytes = yield* encoded(rpc, request, place)
           const headers = yield* headersOf(place.requestId)
           yield* open(place)
+          if (timeout !== undefined && !(timeout > 0)) return yield* invalidRequest(place, "its timeout is no duration")
           let known = place
           const answer = yield* Effect.callback<Buffer, ClientError>((resume) => {
             const call = line.client.makeUnaryRequest(

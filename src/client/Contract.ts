@@ -8,8 +8,8 @@ import { strictReader } from "../layers/wire/StrictReader.ts"
 
 type Intersection<U> = (U extends unknown ? (member: U) => void : never) extends (all: infer I) => void ? I : never
 
-/** The rpcs of all services: no two have the same name. */
-type Methods = Intersection<(typeof services)[number]["methods"]>
+/** The rpcs of all services: no two have the same name. Types that go over its keys keep the comments of proto/. */
+export type Methods = Intersection<(typeof services)[number]["methods"]>
 
 interface MessageType<T> {
   readonly encode: (message: T) => { readonly finish: () => Uint8Array }
@@ -57,7 +57,7 @@ export type QueryName = {
 }[UnaryName]
 
 /** What the pages of a query hold. */
-export type ItemOf<Name extends QueryName> = {
+export type ItemOf<Name extends keyof Methods> = {
   readonly [Field in keyof ResponseOf<Name>]: ResponseOf<Name>[Field] extends Array<infer A> ? A : never
 }[keyof ResponseOf<Name>]
 

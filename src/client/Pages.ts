@@ -4,11 +4,11 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { CallOptions, UnaryCalls } from "./Calls.ts"
 import type { ClientError } from "./ClientError.ts"
-import { type ItemOf, type QueryName, queryNames, type RequestOf } from "./Contract.ts"
+import { type ItemOf, type Methods, type QueryName, queryNames, type RequestOf } from "./Contract.ts"
 
 /** Every query of the contract, by the name of its rpc. */
 export type All = {
-  readonly [Name in QueryName]: (
+  readonly [Name in keyof Methods as Name extends QueryName ? Name : never]: (
     request?: Omit<RequestOf<Name>, "pageToken">,
     options?: CallOptions
   ) => Stream.Stream<ItemOf<Name>, ClientError>

@@ -12,16 +12,11 @@ import type { EventsApi } from "./Events.ts"
 
 /** How a plan has ended, and the plan as it is then. */
 export interface FinishedPlan {
+  /** With the date of its end, where it was canceled or has failed. */
   readonly plan: ComputePlan
   /** `DONE`: every task is. `FAILED`: a task is, or the plan says so. `CANCELED`: the plan or a task of it was. */
   readonly outcome: "DONE" | "FAILED" | "CANCELED"
 }
-
-/**
- * Waits until nothing of a plan is left to be done: every task is DONE, or one has failed or been canceled, or the plan
- * has. A plan without a task has not begun. `NotFound` when the channel has no such plan; bound it by Effect.timeout.
- */
-export type WaitForPlan = (key: string) => Effect.Effect<FinishedPlan, ClientError>
 
 const endsSomething = (key: string, { asset }: Event): boolean =>
   asset?.$case === "computePlan"
@@ -30,7 +25,8 @@ const endsSomething = (key: string, { asset }: Event): boolean =>
       asset.value.computePlanKey === key &&
       finalStatuses.some((status) => status === asset.value.status)
 
-export const make = (calls: UnaryCalls, { newestEvent, subscription }: EventsApi): WaitForPlan => {
+/** Waits for plans, by their keys. */
+export const make = (calls: UnaryCalls, { newestEvent, subscription }: EventsApi) => {
   const hasTask = (computePlanKey: string, status?: "STATUS_FAILED" | "STATUS_CANCELED") =>
     Effect.map(
       calls.queryTasks({ pageSize: 1, filter: { computePlanKey, ...(status === undefined ? {} : { status }) } }),
@@ -48,7 +44,7 @@ export const make = (calls: UnaryCalls, { newestEvent, subscription }: EventsApi
     return Option.some<FinishedPlan>({ plan, outcome: hasFailed ? "FAILED" : "DONE" })
   })
 
-  return Effect.fnUntraced(function* (given) {
+  return Effect.fnUntraced(function* (given: string): Effect.fn.Return<FinishedPlan, ClientError> {
     const key = given.toLowerCase()
     // What happens from here on is among the events; what happened before, the first look finds.
     const since = yield* newestEvent()

@@ -28,6 +28,7 @@ import { OrganizationStore } from "./store/OrganizationStore.ts"
 import type { ReadError } from "./store/StoreError.ts"
 import { emit, read, type UnitOfWork } from "./store/UnitOfWork.ts"
 
+/** Data managers and datasets (behaviour.md, section 4). */
 export class DataManagers extends Context.Service<
   DataManagers,
   {

@@ -45,6 +45,7 @@ import type { ReadError } from "./store/StoreError.ts"
 import { emit, emitAll, read, type UnitOfWork } from "./store/UnitOfWork.ts"
 import { afterCommit } from "./Transaction.ts"
 
+/** Functions: their registration, and their build with what it does to tasks (behaviour.md, section 4). */
 export class Functions extends Context.Service<
   Functions,
   {

@@ -10,6 +10,7 @@ import { OrganizationStore } from "./store/OrganizationStore.ts"
 import type { ReadError } from "./store/StoreError.ts"
 import { emit, read, type UnitOfWork } from "./store/UnitOfWork.ts"
 
+/** The members of a channel (behaviour.md, section 4). */
 export class Organizations extends Context.Service<
   Organizations,
   {

@@ -129,6 +129,8 @@ describe("a client", () => {
   it("refuses a request whose fields are of other types", async () => {
     const error = await failing((client) => client.registerPlan({ ...Build.newPlan(), metadata: 5 } as never))
     expect(error).toMatchObject({ _tag: "InvalidRequest" })
+    const never = await failing((client) => client.queryVersion({}, { timeout: "soon" as never }))
+    expect(never).toMatchObject({ _tag: "InvalidRequest" })
   })
 
   it("is told that it is closed", async () => {

@@ -1,7 +1,7 @@
 /** The errors of calls are the inverse of the server's table, by the details of a status or, without them, its text. */
 import { status as codes, Metadata } from "@grpc/grpc-js"
 import { describe, expect, it } from "vitest"
-import { fromStatus } from "../../src/client/ClientError.ts"
+import { fromStatus } from "../../src/client/Status.ts"
 import * as Errors from "../../src/schema/OrchestratorError.ts"
 import { statusCodes, statusOf } from "../../src/server/Status.ts"
 
