@@ -32,10 +32,6 @@ const idempotent = { settle: () => Effect.succeedNone }
 
 const lower = (key: string): string => key.toLowerCase()
 
-/** The found asset as the answer, if it holds what was asked for. */
-const same = <A>(found: A, held: unknown, asked: unknown): Option.Option<A> =>
-  isDeepStrictEqual(held, asked) ? Option.some(found) : Option.none()
-
 /** What is asked for as the server keeps it: the owner is among those who are named. */
 const kept = (asked: Immutable<Permission> | undefined, owner: string): Permission => ({
   public: asked?.public ?? false,
@@ -54,25 +50,28 @@ const distinct = (permission: Permission | undefined): Permission | undefined =>
 const distinctBoth = (permissions: Permissions | undefined): Permissions | undefined =>
   permissions && { process: distinct(permissions.process), download: distinct(permissions.download) }
 
-/** No asset where one was met: then what was met is another's. */
-const orNone = <A>(found: Effect.Effect<Option.Option<A>, ClientError>): Effect.Effect<Option.Option<A>, ClientError> =>
-  Effect.catchTag(found, "NotFound", () => Effect.succeedNone)
+/** The asset that was met, if it holds what was asked for. None at all where one was met: then that is another's. */
+const own = <A>(
+  met: Effect.Effect<A, ClientError>,
+  held: (asset: A) => unknown,
+  asked: unknown
+): Effect.Effect<Option.Option<A>, ClientError> =>
+  met.pipe(
+    Effect.map((asset) => (isDeepStrictEqual(held(asset), asked) ? Option.some(asset) : Option.none())),
+    Effect.catchTag("NotFound", () => Effect.succeedNone)
+  )
 
 /** Everything as a whole, or nothing. */
-const all = <A>(found: ReadonlyArray<Option.Option<A>>): Option.Option<Array<A>> => Option.all(found)
+const all = <A>(met: ReadonlyArray<Option.Option<A>>): Option.Option<Array<A>> => Option.all(met)
 
 const concurrency = 8
 
 const settleModel = ({ ask, organization }: Inquiry, model: RequestOf<"registerModel">): Outcome<"registerModel"> =>
-  orNone(
-    Effect.map(ask("getModel", { key: model.key }), (found) =>
-      same(
-        found,
-        // A model that was disabled meanwhile has no address any more.
-        [found.owner, found.computeTaskKey, found.address ?? model.address],
-        [organization, lower(model.computeTaskKey), model.address]
-      )
-    )
+  own(
+    ask("getModel", { key: model.key }),
+    // A model that was disabled meanwhile has no address any more.
+    (met) => [met.owner, met.computeTaskKey, met.address ?? model.address],
+    [organization, lower(model.computeTaskKey), model.address]
   )
 
 type NewTask = RequestOf<"registerTasks">["tasks"][number]
@@ -84,26 +83,14 @@ const inputsOf = (inputs: NewTask["inputs"]) =>
       : [identifier, lower(ref?.value ?? "")]
   )
 
-const sameTask = (found: ComputeTask, asked: NewTask, owner: string): Option.Option<ComputeTask> =>
-  same(
-    found,
-    [
-      found.owner,
-      found.functionKey,
-      found.computePlanKey,
-      found.metadata,
-      inputsOf(found.inputs),
-      [...found.outputs.keys()].sort()
-    ],
-    [
-      owner,
-      lower(asked.functionKey),
-      lower(asked.computePlanKey),
-      asked.metadata,
-      inputsOf(asked.inputs),
-      [...asked.outputs.keys()].sort()
-    ]
-  )
+/** What a task was registered with, but for what the server computes. */
+const contentOf = (task: NewTask | ComputeTask): ReadonlyArray<unknown> => [
+  lower(task.functionKey),
+  lower(task.computePlanKey),
+  task.metadata,
+  inputsOf(task.inputs),
+  [...task.outputs.keys()].sort()
+]
 
 /** An action that meets the state that it leads to. */
 const reached = <Answer>(error: ClientError, state: string | undefined, answer: Answer): Option.Option<Answer> =>
@@ -125,107 +112,74 @@ export const repetitions: { readonly [Name in UnaryName]?: Repetition<Name> } = 
       )
   },
   registerFunction: {
-    settle: ({ ask, organization }, asked) =>
-      orNone(
-        Effect.map(ask("getFunction", { key: asked.key }), (found) =>
-          same(
-            found,
-            [
-              found.owner,
-              found.name,
-              found.description,
-              found.archive,
-              distinctBoth(found.permissions),
-              found.metadata,
-              found.inputs,
-              found.outputs
-            ],
-            [
-              organization,
-              asked.name,
-              asked.description,
-              asked.archive,
-              keptBoth(asked.newPermissions, organization),
-              asked.metadata,
-              asked.inputs,
-              asked.outputs
-            ]
-          )
-        )
+    settle: ({ ask, organization }, { archive, description, inputs, key, metadata, name, newPermissions, outputs }) =>
+      own(
+        ask("getFunction", { key }),
+        (met) => [
+          met.owner,
+          distinctBoth(met.permissions),
+          ...[met.name, met.description, met.archive, met.metadata, met.inputs, met.outputs]
+        ],
+        [organization, keptBoth(newPermissions, organization), name, description, archive, metadata, inputs, outputs]
       )
   },
   registerDataManager: {
-    settle: ({ ask, organization }, asked) =>
-      orNone(
-        Effect.map(ask("getDataManager", { key: asked.key }), (found) =>
-          same(
-            found,
-            [
-              found.owner,
-              found.name,
-              found.description,
-              found.opener,
-              distinctBoth(found.permissions),
-              distinct(found.logsPermission),
-              found.metadata
-            ],
-            [
-              organization,
-              asked.name,
-              asked.description,
-              asked.opener,
-              keptBoth(asked.newPermissions, organization),
-              kept(asked.logsPermission, organization),
-              asked.metadata
-            ]
-          )
-        )
+    settle: ({ ask, organization }, { description, key, logsPermission, metadata, name, newPermissions, opener }) =>
+      own(
+        ask("getDataManager", { key }),
+        (met) => [
+          met.owner,
+          distinctBoth(met.permissions),
+          distinct(met.logsPermission),
+          ...[met.name, met.description, met.opener, met.metadata]
+        ],
+        [
+          organization,
+          keptBoth(newPermissions, organization),
+          kept(logsPermission, organization),
+          ...[name, description, opener, metadata]
+        ]
       )
   },
   registerDataSamples: {
     settle: ({ ask, organization }, { samples }) =>
-      orNone(
-        Effect.map(
-          Effect.forEach(
-            samples,
-            (asked) =>
-              Effect.map(ask("getDataSample", { key: asked.key }), (found) =>
-                same(
-                  found,
-                  [found.owner, found.checksum, found.dataManagerKeys],
-                  [organization, asked.checksum, [...new Set(asked.dataManagerKeys.map(lower))]]
-                )
-              ),
-            { concurrency }
-          ),
-          (found) => Option.map(all(found), (dataSamples) => ({ dataSamples }))
-        )
+      Effect.map(
+        Effect.forEach(
+          samples,
+          ({ checksum, dataManagerKeys, key }) =>
+            own(ask("getDataSample", { key }), (met) => [met.owner, met.checksum, met.dataManagerKeys], [
+              organization,
+              checksum,
+              [...new Set(dataManagerKeys.map(lower))]
+            ]),
+          { concurrency }
+        ),
+        (met) => Option.map(all(met), (dataSamples) => ({ dataSamples }))
       )
   },
   registerPlan: {
-    settle: ({ ask, organization }, asked) =>
-      orNone(
-        Effect.map(ask("getPlan", { key: asked.key }), (found) =>
-          same(
-            found,
-            [found.owner, found.tag, found.name, found.metadata],
-            [organization, asked.tag, asked.name, asked.metadata]
-          )
-        )
-      )
+    settle: ({ ask, organization }, { key, metadata, name, tag }) =>
+      own(ask("getPlan", { key }), (met) => [met.owner, met.tag, met.name, met.metadata], [
+        organization,
+        tag,
+        name,
+        metadata
+      ])
   },
   registerTasks: {
     settle: ({ ask, organization }, { tasks }) =>
-      orNone(
-        Effect.map(
-          Effect.forEach(
-            tasks,
-            (asked) => Effect.map(ask("getTask", { key: asked.key }), (found) => sameTask(found, asked, organization)),
-            { concurrency }
-          ),
-          // As the contract has it: parents before their children.
-          (found) => Option.map(all(found), (own) => ({ tasks: own.sort((a, b) => a.rank - b.rank) }))
-        )
+      Effect.map(
+        Effect.forEach(
+          tasks,
+          (task) =>
+            own(ask("getTask", { key: task.key }), (met) => [met.owner, ...contentOf(met)], [
+              organization,
+              ...contentOf(task)
+            ]),
+          { concurrency }
+        ),
+        // As the contract has it: parents before their children.
+        (met) => Option.map(all(met), (registered) => ({ tasks: registered.sort((a, b) => a.rank - b.rank) }))
       )
   },
   registerModel: { settle: settleModel },
@@ -233,7 +187,7 @@ export const repetitions: { readonly [Name in UnaryName]?: Repetition<Name> } = 
     settle: (inquiry, { models }) =>
       Effect.map(
         Effect.forEach(models, (model) => settleModel(inquiry, model), { concurrency }),
-        (found) => Option.map(all(found), (own) => ({ models: own }))
+        (met) => Option.map(all(met), (registered) => ({ models: registered }))
       )
   },
   registerPerformance: {
@@ -246,16 +200,13 @@ export const repetitions: { readonly [Name in UnaryName]?: Repetition<Name> } = 
   },
   registerFailureReport: {
     // Registered, it has ended its task or function: the repetition meets that before it meets the report.
-    settle: ({ ask, organization }, asked) =>
-      orNone(
-        Effect.map(ask("getFailureReport", { assetKey: asked.assetKey }), (found) =>
-          same(
-            found,
-            [found.owner, found.assetType, found.errorType, found.logsAddress],
-            [organization, asked.assetType, asked.errorType, asked.logsAddress]
-          )
-        )
-      )
+    settle: ({ ask, organization }, { assetKey, assetType, errorType, logsAddress }) =>
+      own(ask("getFailureReport", { assetKey }), (met) => [met.owner, met.assetType, met.errorType, met.logsAddress], [
+        organization,
+        assetType,
+        errorType,
+        logsAddress
+      ])
   },
   registerProfilingStep: idempotent,
   updateFunction: idempotent,
