@@ -50,16 +50,28 @@ const rules: ReadonlyArray<Rule> = [
   {
     says: "gRPC is for src/server and src/client",
     binds: ["src"],
-    except: ["src/server", "src/client"],
+    except: ["src/server", "src/client", "src/exports"],
     forbids: [/^@grpc\//, /^grpc-/],
     refused: ["src/layers/wire/Events.ts", 'import type { Metadata } from "@grpc/grpc-js"']
   },
   {
-    says: "generated code is for src/server, src/client and src/layers/wire",
+    says: "generated code is for src/server, src/client, src/testing and src/layers/wire",
     binds: ["src"],
-    except: ["src/server", "src/client", "src/layers/wire"],
+    except: ["src/server", "src/client", "src/testing", "src/layers/wire", "src/exports"],
     forbids: below("layers/wire/generated"),
     refused: ["src/layers/memory/EventLog.ts", 'import {\n  Event\n} from "../wire/generated/event.ts"']
+  },
+  {
+    says: "what runs in production needs nothing of src/testing",
+    binds: ["src/server", "src/client"],
+    forbids: [/^src\/testing\//, /^vitest$/, /^@effect\/vitest$/],
+    refused: ["src/client/Client.ts", 'import { newPlan } from "../testing/Requests.ts"']
+  },
+  {
+    says: "the client is all that a backend needs: no server, services or store",
+    binds: ["src/client"],
+    forbids: [...below("server", "services"), /^src\/layers\/(?!wire\/)/],
+    refused: ["src/client/Client.ts", 'import { statusCodes } from "../server/Status.ts"']
   },
   {
     says: "SQL is for src/layers/postgres",
@@ -122,6 +134,17 @@ describe("the structure of the project", () => {
 
   it.each(rules)("$says", ({ refused: [file, line], says }) => {
     expect(violations(file, `/** A source. */\n${line}\n`)).toEqual([expect.stringContaining(`: ${says}`)])
+  })
+
+  it("has entry points that name what there is, and do nothing else", () => {
+    const entries = sources.filter((file) => isBelow(file, "src/exports"))
+    expect(entries.length).toBeGreaterThan(0)
+    for (const file of entries) {
+      const rest = readFileSync(join(root, file), "utf8")
+        .replaceAll(/\/\*\*[\s\S]*?\*\//g, "")
+        .replaceAll(/^export [^;]*? from "[^"]+"$/gm, "")
+      expect(rest.trim(), file).toBe("")
+    }
   })
 
   it("finds an import in any form", () => {

@@ -14,14 +14,29 @@ import { Organizations } from "../services/Organizations.ts"
 import { Performances } from "../services/Performances.ts"
 import { Profiling } from "../services/Profiling.ts"
 import { CommittedEvents, Transaction, type TransactionOptions } from "../services/Transaction.ts"
+import { settings } from "./config/AppConfig.ts"
 import * as EventCodec from "./wire/EventCodec.ts"
 
 export interface ServicesOptions extends TransactionOptions, EventHubOptions {
+  /** What `QueryVersion` answers. */
   readonly version: string
 }
 
+/** What a server has whose configuration says nothing else (AppConfig.ts). */
+const standard: ServicesOptions = {
+  version: "",
+  retryBudget: settings.ORCHESTRATOR_TX_RETRY_BUDGET.value,
+  maxEventSize: settings.ORCHESTRATOR_GRPC_MAX_RESPONSE_SIZE.value,
+  batchSize: settings.ORCHESTRATOR_REPLAY_EVENTS_BATCH_SIZE.value,
+  ring: {
+    maxEvents: settings.ORCHESTRATOR_EVENT_RING_SIZE.value,
+    maxBytes: settings.ORCHESTRATOR_EVENT_RING_BYTES.value
+  }
+}
+
 /** The services, the transactions that they run in, and the hub; a store is what they need. */
-export const layer = (options: ServicesOptions) => {
+export const layer = (given: Partial<ServicesOptions> = {}) => {
+  const options = { ...standard, ...given }
   const transactions = Transaction.layer(options)
   const hub = EventHub.layer(options)
   const assets = Layer.mergeAll(

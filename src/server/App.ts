@@ -1,4 +1,5 @@
 /** The whole server, from its configuration: database, services, gRPC and HTTP, and where they can be reached. */
+import { readFileSync } from "node:fs"
 import { availableParallelism } from "node:os"
 import { ServerCredentials } from "@grpc/grpc-js"
 import * as Effect from "effect/Effect"
@@ -8,30 +9,31 @@ import * as Ref from "effect/Ref"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
-import packageJson from "../../package.json" with { type: "json" }
 import { type AppConfig, channelsFile, tlsFiles } from "../layers/config/AppConfig.ts"
 import { reloading } from "../layers/config/Reload.ts"
 import * as EmbeddedPostgres from "../layers/EmbeddedPostgres.ts"
+import * as MemoryStore from "../layers/memory/MemoryStore.ts"
 import * as Migrator from "../layers/postgres/Migrator.ts"
 import * as PostgresStore from "../layers/postgres/PostgresStore.ts"
 import * as ServiceLayers from "../layers/Services.ts"
 import * as CertificateIdentity from "../layers/tls/CertificateIdentity.ts"
 import { type ChannelMap, Channels } from "../services/Channels.ts"
 import { ClientIdentity } from "../services/ClientIdentity.ts"
+import type { Store } from "../services/store/Store.ts"
 import * as GrpcServer from "./GrpcServer.ts"
 import * as HttpServer from "./HttpServer.ts"
 import { handlers } from "./handlers/index.ts"
 import { TlsCredentials } from "./TlsCredentials.ts"
 
-export const version = packageJson.version
+export const version: string = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")).version
 
 /** What a running server can tell of itself. */
 export interface Running {
   readonly address: string
   readonly grpcPort: number
   readonly httpPort: number
-  /** Where the embedded database's data is; `undefined` with a database of the operator's. */
-  readonly dataDir: string | undefined
+  /** Where the assets and events are, for people to read. */
+  readonly data: string
   readonly channels: ChannelMap
 }
 
@@ -102,13 +104,51 @@ const security = (config: AppConfig): Effect.Effect<Security, never, Scope.Scope
     return { credentials, identity: CertificateIdentity.layer(files) }
   })
 
-/** Starts everything, in order; it all ends, in the opposite order, when the scope closes. */
-export const start = (config: AppConfig): Effect.Effect<Running, StartError, Scope.Scope> =>
+/** What a server keeps its assets and events in. */
+interface ChosenStore<E> {
+  readonly layer: Layer.Layer<Store, E>
+  readonly data: string
+  /** Whether it is for development only: such a server is not for the network. */
+  readonly isLocal: boolean
+}
+
+/** PostgreSQL, with this server's schema. */
+const postgres = (config: AppConfig) =>
   Effect.gen(function* () {
     const database = yield* chooseDatabase(config)
     yield* Migrator.migrate(database)
+    const store: ChosenStore<Migrator.DatabaseUnusable> = {
+      layer: PostgresStore.layer({
+        url: database.url,
+        poolSize: config.ORCHESTRATOR_DATABASE_POOL_SIZE ?? availableParallelism() + 8,
+        logStatements: config.LOG_SQL_VERBOSE
+      }),
+      data: database.dataDir ?? "in the database of ORCHESTRATOR_DATABASE_URL",
+      isLocal: database.dataDir !== undefined
+    }
+    return store
+  })
 
-    const address = config.ORCHESTRATOR_LISTEN_ADDRESS ?? (database.dataDir === undefined ? "0.0.0.0" : "127.0.0.1")
+const memory: ChosenStore<never> = {
+  layer: MemoryStore.layer,
+  data: "in memory: nothing is kept, it is gone when the server ends",
+  isLocal: true
+}
+
+/** Starts everything, in order; it all ends, in the opposite order, when the scope closes. */
+export const start = (config: AppConfig): Effect.Effect<Running, StartError, Scope.Scope> =>
+  Effect.flatMap(postgres(config), (store) => serve(config, store))
+
+/** The same server on memory, for tests: it starts at once, and what it holds is gone with its scope. */
+export const startInMemory = (config: AppConfig): Effect.Effect<Running, GrpcServer.ListenError, Scope.Scope> =>
+  serve(config, memory)
+
+const serve = <E>(
+  config: AppConfig,
+  store: ChosenStore<E>
+): Effect.Effect<Running, GrpcServer.ListenError | E, Scope.Scope> =>
+  Effect.gen(function* () {
+    const address = config.ORCHESTRATOR_LISTEN_ADDRESS ?? (store.isLocal ? "127.0.0.1" : "0.0.0.0")
     const draining = yield* Ref.make(false)
     const { credentials, identity } = yield* security(config)
     const services = yield* Layer.build(
@@ -119,13 +159,7 @@ export const start = (config: AppConfig): Effect.Effect<Running, StartError, Sco
         batchSize: config.ORCHESTRATOR_REPLAY_EVENTS_BATCH_SIZE,
         ring: { maxEvents: config.ORCHESTRATOR_EVENT_RING_SIZE, maxBytes: config.ORCHESTRATOR_EVENT_RING_BYTES }
       }).pipe(
-        Layer.provideMerge(
-          PostgresStore.layer({
-            url: database.url,
-            poolSize: config.ORCHESTRATOR_DATABASE_POOL_SIZE ?? availableParallelism() + 8,
-            logStatements: config.LOG_SQL_VERBOSE
-          })
-        ),
+        Layer.provideMerge(store.layer),
         Layer.provideMerge(Channels.layerFrom(yield* reloadingChannels(config))),
         Layer.provideMerge(identity)
       )
@@ -160,7 +194,7 @@ export const start = (config: AppConfig): Effect.Effect<Running, StartError, Sco
       address,
       grpcPort: grpc.port,
       httpPort: yield* Effect.provide(HttpServer.boundPort, http),
-      dataDir: database.dataDir,
+      data: store.data,
       channels: config.channels
     }
   })

@@ -35,9 +35,6 @@ export interface GrpcServerOptions extends Middleware.MiddlewareOptions {
   readonly drainTimeout: Duration.Duration
 }
 
-// What grpc-js would write beside the log: its errors reach this server as errors.
-setLogVerbosity(logVerbosity.NONE)
-
 /** What to change when an address cannot be listened on. */
 export const listenAdvice = (reason: string, portVariable: string): string =>
   reason.includes("EADDRNOTAVAIL")
@@ -59,6 +56,8 @@ export const make = (
   Effect.gen(function* () {
     const context = yield* Effect.context<Channels | ClientIdentity | Transaction | EventHub>()
     const hub = yield* EventHub
+    // What grpc-js would write beside the log: its errors reach this server as errors.
+    setLogVerbosity(logVerbosity.NONE)
     const server = new Server({
       "grpc.max_receive_message_length": options.maxRequestSize,
       "grpc.max_send_message_length": -1,

@@ -2,7 +2,6 @@
  * What every call goes through, in this order, unary calls and streams alike: request id, identity, channel, message,
  * time limit, transaction, size of the answer, errors, metrics. The one place where they are put together.
  */
-import { BinaryReader } from "@bufbuild/protobuf/wire"
 import {
   type handleServerStreamingCall,
   type handleUnaryCall,
@@ -15,6 +14,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { strictReader } from "../layers/wire/StrictReader.ts"
 import { DeadlineExceeded, Internal, isOrchestratorError, ResourceExhausted } from "../schema/OrchestratorError.ts"
 import { Channels } from "../services/Channels.ts"
 import { type ClientCertificate, ClientIdentity } from "../services/ClientIdentity.ts"
@@ -43,19 +43,8 @@ type Services = Transaction | Channels | ClientIdentity
 /** A call that cannot be decoded: there is no kind for it. */
 class Undecodable extends Error {}
 
-/** Throws where bytes are no fields one after the other: generated code would stop reading there, and say nothing. */
-const checkFields = (bytes: Uint8Array): void => {
-  const reader = new BinaryReader(bytes)
-  while (reader.pos < reader.len) {
-    const [field, wireType] = reader.tag()
-    reader.skip(wireType, field)
-  }
-}
-
 /** How long calls that are ended with the server have to send their answers. */
 const lastWords = Duration.millis(200)
-
-const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
 /** Makes grpc-js handlers of the handlers of rpcs. */
 export const make = (options: MiddlewareOptions, context: Context.Context<Services>) => {
@@ -77,11 +66,7 @@ export const make = (options: MiddlewareOptions, context: Context.Context<Servic
 
   const decode = (method: MethodDefinition, bytes: Uint8Array) =>
     Effect.try({
-      try: () => {
-        checkFields(bytes)
-        // A text that is no UTF-8 is refused, never mended.
-        return method.requestType.decode(new BinaryReader(bytes, (text) => utf8.decode(text)) as never) as never
-      },
+      try: () => method.requestType.decode(strictReader(bytes) as never) as never,
       catch: (cause) => new Undecodable("the request cannot be decoded: it is no message of this rpc", { cause })
     })
 

@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 /** The program: runs a command, ends it in order on the first signal and at once on the second. */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"

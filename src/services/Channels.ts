@@ -10,6 +10,7 @@ import { PermissionDenied } from "../schema/OrchestratorError.ts"
 /** Channels with their organizations. */
 export type ChannelMap = ReadonlyMap<string, ReadonlyArray<string>>
 
+/** Who may use which channel. */
 export class Channels extends Context.Service<
   Channels,
   {

@@ -13,6 +13,7 @@ export interface ClientCertificate {
   readonly organizations: ReadonlyArray<string>
 }
 
+/** Whether a client is who it says it is. */
 export class ClientIdentity extends Context.Service<
   ClientIdentity,
   {

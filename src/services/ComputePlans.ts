@@ -30,12 +30,19 @@ import { ComputePlanStore } from "./store/ComputePlanStore.ts"
 import type { ReadError } from "./store/StoreError.ts"
 import { emit, emitAll, read, type UnitOfWork } from "./store/UnitOfWork.ts"
 
+/** Compute plans (behaviour.md, section 4). */
 export class ComputePlans extends Context.Service<
   ComputePlans,
   {
+    /**
+     * Registers a plan of the requester (behaviour.md, section 4, compute plan). InvalidAsset names the wrong fields,
+     * Conflict a key that is in use in whatever channel. Nothing here refuses a requester: PermissionDenied is for a
+     * policy in a Layer around this service.
+     */
     readonly register: (
       message: NewComputePlanMessage
-    ) => Effect.Effect<ComputePlan, InvalidAsset | Conflict | ReadError, RequestContext | UnitOfWork>
+    ) => Effect.Effect<ComputePlan, InvalidAsset | Conflict | PermissionDenied | ReadError, RequestContext | UnitOfWork>
+    /** InvalidAsset for a text that is no key, NotFound for a plan that the channel does not have. */
     readonly get: (key: string) => Effect.Effect<ComputePlan, InvalidAsset | NotFound | ReadError, RequestContext>
     /** By creation date, then key. An empty owner does not filter. */
     readonly query: (

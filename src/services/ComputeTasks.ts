@@ -60,6 +60,7 @@ export interface TaskQuery {
   readonly functionKey: string
 }
 
+/** Compute tasks: their registration, states and outputs (behaviour.md, section 4). */
 export class ComputeTasks extends Context.Service<
   ComputeTasks,
   {
@@ -71,6 +72,7 @@ export class ComputeTasks extends Context.Service<
       InvalidAsset | BadRequest | Conflict | NotFound | PermissionDenied | ReadError,
       RequestContext | UnitOfWork
     >
+    /** InvalidAsset for a text that is no key, NotFound for a task that the channel does not have. */
     readonly get: (key: string) => Effect.Effect<ComputeTask, InvalidAsset | NotFound | ReadError, RequestContext>
     /** By creation date, then key; all conditions together. */
     readonly query: (

@@ -28,12 +28,22 @@ import { OrganizationStore } from "./store/OrganizationStore.ts"
 import type { ReadError } from "./store/StoreError.ts"
 import { emit, read, type UnitOfWork } from "./store/UnitOfWork.ts"
 
+/** Data managers and datasets (behaviour.md, section 4). */
 export class DataManagers extends Context.Service<
   DataManagers,
   {
+    /**
+     * Registers a manager of the requester (behaviour.md, section 4, data manager). BadRequest when permissions name an
+     * organization that is not registered. PermissionDenied is for a policy in a Layer around this service.
+     */
     readonly register: (
       message: NewDataManagerMessage
-    ) => Effect.Effect<DataManager, InvalidAsset | Conflict | BadRequest | ReadError, RequestContext | UnitOfWork>
+    ) => Effect.Effect<
+      DataManager,
+      InvalidAsset | Conflict | BadRequest | PermissionDenied | ReadError,
+      RequestContext | UnitOfWork
+    >
+    /** InvalidAsset for a text that is no key, NotFound for a manager that the channel does not have. */
     readonly get: (key: string) => Effect.Effect<DataManager, InvalidAsset | NotFound | ReadError, RequestContext>
     /** The manager with the keys of its samples. */
     readonly getDataset: (key: string) => Effect.Effect<Dataset, InvalidAsset | NotFound | ReadError, RequestContext>

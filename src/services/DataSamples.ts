@@ -22,6 +22,7 @@ import { DataSampleStore } from "./store/DataSampleStore.ts"
 import type { ReadError } from "./store/StoreError.ts"
 import { emitAll, read, type UnitOfWork } from "./store/UnitOfWork.ts"
 
+/** Data samples, registered and updated in batches (behaviour.md, section 4). */
 export class DataSamples extends Context.Service<
   DataSamples,
   {
@@ -37,6 +38,7 @@ export class DataSamples extends Context.Service<
     readonly update: (
       message: DataSamplesUpdateMessage
     ) => Effect.Effect<void, InvalidAsset | NotFound | PermissionDenied | ReadError, RequestContext | UnitOfWork>
+    /** InvalidAsset for a text that is no key, NotFound for a sample that the channel does not have. */
     readonly get: (key: string) => Effect.Effect<DataSample, InvalidAsset | NotFound | ReadError, RequestContext>
     /** By creation date, then key. `keys` limits the answer to these; empty does not. */
     readonly query: (

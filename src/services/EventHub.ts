@@ -51,6 +51,7 @@ export interface Subscription {
   readonly ended: Effect.Effect<never, StreamEnd>
 }
 
+/** Live delivery of events to any number of subscribers (docs/events.md). */
 export class EventHub extends Context.Service<
   EventHub,
   {

@@ -30,6 +30,7 @@ export interface EventQuery {
   readonly end: { readonly seconds: bigint; readonly nanos: number } | undefined
 }
 
+/** The log of events, for queries and subscribers (behaviour.md, section 5). */
 export class Events extends Context.Service<
   Events,
   {

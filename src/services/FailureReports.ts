@@ -21,6 +21,7 @@ import { emit, UnitOfWork } from "./store/UnitOfWork.ts"
 
 const reason = "failure report registered"
 
+/** Failure reports, which end a task or the build of a function (behaviour.md, section 4). */
 export class FailureReports extends Context.Service<
   FailureReports,
   {
@@ -32,6 +33,7 @@ export class FailureReports extends Context.Service<
       InvalidAsset | BadRequest | NotFound | PermissionDenied | IncompatibleStatus | ReadError,
       RequestContext | UnitOfWork
     >
+    /** By the key of what failed. InvalidAsset for a text that is no key, NotFound where nothing is reported. */
     readonly get: (
       assetKey: string
     ) => Effect.Effect<FailureReport, InvalidAsset | NotFound | ReadError, RequestContext>

@@ -45,12 +45,23 @@ import type { ReadError } from "./store/StoreError.ts"
 import { emit, emitAll, read, type UnitOfWork } from "./store/UnitOfWork.ts"
 import { afterCommit } from "./Transaction.ts"
 
+/** Functions: their registration, and their build with what it does to tasks (behaviour.md, section 4). */
 export class Functions extends Context.Service<
   Functions,
   {
+    /**
+     * Registers a function of the requester, WAITING to be built (behaviour.md, section 4, function). BadRequest when
+     * permissions name an organization that is not registered. PermissionDenied is for a policy in a Layer around this
+     * service.
+     */
     readonly register: (
       message: NewFunctionMessage
-    ) => Effect.Effect<Function, InvalidAsset | Conflict | BadRequest | ReadError, RequestContext | UnitOfWork>
+    ) => Effect.Effect<
+      Function,
+      InvalidAsset | Conflict | BadRequest | PermissionDenied | ReadError,
+      RequestContext | UnitOfWork
+    >
+    /** InvalidAsset for a text that is no key, NotFound for a function that the channel does not have. */
     readonly get: (key: string) => Effect.Effect<Function, InvalidAsset | NotFound | ReadError, RequestContext>
     /** By creation date, then key. `computePlanKey` limits the answer to functions used by a task of that plan. */
     readonly query: (

@@ -17,6 +17,7 @@ import { type OutputRefusal, openOutput } from "./TaskOutputs.ts"
 
 type RegistrationError = InvalidAsset | BadRequest | NotFound | OutputRefusal | Conflict
 
+/** Models, the outputs of tasks (behaviour.md, section 4). */
 export class Models extends Context.Service<
   Models,
   {
@@ -28,6 +29,7 @@ export class Models extends Context.Service<
     readonly registerOne: (
       message: NewModelMessage
     ) => Effect.Effect<Model, RegistrationError | ReadError, RequestContext | UnitOfWork>
+    /** InvalidAsset for a text that is no key, NotFound for a model that the channel does not have. */
     readonly get: (key: string) => Effect.Effect<Model, InvalidAsset | NotFound | ReadError, RequestContext>
     /** The models of a task in the order of their registration, disabled ones included; none of an unknown task. */
     readonly ofTask: (taskKey: string) => Effect.Effect<ReadonlyArray<Model>, InvalidAsset | ReadError, RequestContext>

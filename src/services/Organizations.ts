@@ -3,20 +3,28 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Event from "../schema/Event.ts"
-import { Conflict, type InvalidAsset } from "../schema/OrchestratorError.ts"
+import { Conflict, type InvalidAsset, type PermissionDenied } from "../schema/OrchestratorError.ts"
 import { type NewOrganization, type Organization, validateNew } from "../schema/Organization.ts"
 import { RequestContext } from "./RequestContext.ts"
 import { OrganizationStore } from "./store/OrganizationStore.ts"
 import type { ReadError } from "./store/StoreError.ts"
 import { emit, read, type UnitOfWork } from "./store/UnitOfWork.ts"
 
+/** The members of a channel (behaviour.md, section 4). */
 export class Organizations extends Context.Service<
   Organizations,
   {
-    /** Registers the requester. Conflict when it is registered already. */
+    /**
+     * Registers the requester itself in its channel (behaviour.md, section 4, organization). Conflict when it is there.
+     * PermissionDenied is for a policy in a Layer around this service.
+     */
     readonly register: (
       message: NewOrganization
-    ) => Effect.Effect<Organization, InvalidAsset | Conflict | ReadError, RequestContext | UnitOfWork>
+    ) => Effect.Effect<
+      Organization,
+      InvalidAsset | Conflict | PermissionDenied | ReadError,
+      RequestContext | UnitOfWork
+    >
     /** All of the channel, oldest first. */
     readonly all: Effect.Effect<ReadonlyArray<Organization>, ReadError, RequestContext>
   }

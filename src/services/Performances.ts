@@ -22,6 +22,7 @@ export interface PerformanceQuery {
   readonly computeTaskOutputIdentifier: string
 }
 
+/** Performances, 32-bit floats that tasks give (behaviour.md, section 4). */
 export class Performances extends Context.Service<
   Performances,
   {

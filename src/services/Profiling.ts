@@ -10,6 +10,7 @@ import { ProfilingStore } from "./store/ProfilingStore.ts"
 import type { ReadError } from "./store/StoreError.ts"
 import { emit, read, type UnitOfWork } from "./store/UnitOfWork.ts"
 
+/** Profiling steps, which can be read from events only (behaviour.md, section 4). */
 export class Profiling extends Context.Service<
   Profiling,
   {

@@ -2,6 +2,7 @@
 import * as Context from "effect/Context"
 import type { ChannelName, OrganizationId } from "../schema/Key.ts"
 
+/** The caller of a service: provided by the middleware, or by whoever calls a service in process. */
 export class RequestContext extends Context.Service<
   RequestContext,
   {

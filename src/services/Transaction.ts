@@ -63,6 +63,7 @@ const eventsPerTurn = 200
 const firstWait = 2
 const longestWait = 250
 
+/** Transactions as calls see them. */
 export class Transaction extends Context.Service<
   Transaction,
   {

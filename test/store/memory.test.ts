@@ -18,10 +18,10 @@ import { ModelStore } from "../../src/services/store/ModelStore.ts"
 import { PerformanceStore } from "../../src/services/store/PerformanceStore.ts"
 import type { ReadError } from "../../src/services/store/StoreError.ts"
 import { emit, UnitOfWork } from "../../src/services/store/UnitOfWork.ts"
-import * as build from "./builders.ts"
-import { all } from "./pages.ts"
-import { suite } from "./Store.suite.ts"
-import { commit, found, insertTasks, prepare, run, type Store, world } from "./support.ts"
+import * as build from "../../src/testing/suites/builders.ts"
+import { all } from "../../src/testing/suites/pages.ts"
+import { suite } from "../../src/testing/suites/Store.suite.ts"
+import { commit, found, insertTasks, prepare, run, type Store, world } from "../../src/testing/suites/support.ts"
 
 suite("memory", MemoryStore.layer)
 

@@ -3,8 +3,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as PostgresStore from "../../src/layers/postgres/PostgresStore.ts"
+import { suite } from "../../src/testing/suites/Store.suite.ts"
 import { createDatabase } from "../support/database.ts"
-import { suite } from "./Store.suite.ts"
 
 const store = Layer.unwrap(
   Effect.map(

@@ -1,5 +1,6 @@
 /** The program's commands. Every flag means the same as its variable; `serve` is what happens without a command. */
 
+import { existsSync } from "node:fs"
 import * as Console from "effect/Console"
 import * as Argument from "effect/cli/Argument"
 import * as CliConfig from "effect/cli/CliConfig"
@@ -8,10 +9,12 @@ import * as Flag from "effect/cli/Flag"
 import * as GlobalFlag from "effect/cli/GlobalFlag"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { AppConfig } from "../../layers/config/AppConfig.ts"
 import * as Logging from "../../layers/Logging.ts"
 import * as Migrator from "../../layers/postgres/Migrator.ts"
 import type { ChannelName } from "../../schema/Key.ts"
-import { chooseDatabase, type Running, start, version } from "../App.ts"
+import { chooseDatabase, type Running, type StartError, start, startInMemory, version } from "../App.ts"
 import * as Configuration from "./Configuration.ts"
 import * as Doctor from "./Doctor.ts"
 import * as EventsTail from "./EventsTail.ts"
@@ -22,15 +25,18 @@ export class Unsuccessful extends Data.TaggedError("Unsuccessful")<{ readonly me
 /** An address as it stands before a port. */
 const hostOf = (address: string): string => (address.includes(":") ? `[${address}]` : address)
 
+/** In the repository there is one, in the package there is none. */
+const hasExample = existsSync(new URL("../../../examples/federated.ts", import.meta.url))
+
 const greeting = (running: Running): string =>
   [
     `substra-orchestrator ${version}`,
     `  gRPC      ${hostOf(running.address)}:${running.grpcPort}`,
     `  HTTP      http://${hostOf(running.address)}:${running.httpPort} (/healthz, /readyz, /metrics when enabled)`,
-    `  data      ${running.dataDir ?? "in the database of ORCHESTRATOR_DATABASE_URL"}`,
+    `  data      ${running.data}`,
     `  channels  ${[...running.channels].map(([name, organizations]) => `${name}: ${organizations.join(", ")}`).join("; ")}`,
     "",
-    "Try next, in another terminal: npm run example",
+    hasExample ? "Try next, in another terminal: npm run example" : "Try next: a client, docs/client.md of the package",
     ""
   ].join("\n")
 
@@ -43,19 +49,34 @@ const root = Command.make("substra-orchestrator").pipe(
 
 const configuration = Effect.flatMap(root, Configuration.load)
 
-const serveWith = (given: Configuration.Given) =>
+/** A database that somebody has named is to be used, not passed over. */
+const inMemory = (config: AppConfig): Effect.Effect<Running, StartError | Unsuccessful, Scope.Scope> =>
+  config.ORCHESTRATOR_DATABASE_URL === undefined
+    ? startInMemory(config)
+    : Effect.fail(
+        new Unsuccessful({
+          message: "serve --memory keeps nothing: leave out ORCHESTRATOR_DATABASE_URL, or --memory to use that database"
+        })
+      )
+
+const serveWith = (given: Configuration.Given, begin: typeof inMemory) =>
   Effect.gen(function* () {
     const config = yield* Configuration.load(given)
     return yield* Effect.gen(function* () {
-      const running = yield* start(config)
+      const running = yield* begin(config)
       yield* Effect.sync(() => process.stdout.write(greeting(running)))
       return yield* Effect.never
     }).pipe(Effect.scoped, Effect.provide(Logging.minimumLevel(config.LOG_LEVEL)))
   })
 
-const serve = Command.make("serve", {}, () => Effect.flatMap(root, serveWith)).pipe(
-  Command.withDescription("Start the server; this is what happens without a command")
+const memory = Flag.Boolean("memory").pipe(
+  Flag.withDescription("Keep everything in memory, for tests: it is gone when the server ends"),
+  Flag.withDefault(false)
 )
+
+const serve = Command.make("serve", { memory }, (flags) =>
+  Effect.flatMap(root, (given) => serveWith(given, flags.memory ? inMemory : start))
+).pipe(Command.withDescription("Start the server; this is what happens without a command"))
 
 const migrate = Command.make("migrate", {}, () =>
   Effect.scoped(
@@ -113,7 +134,7 @@ const versionCommand = Command.make("version", {}, () => Console.log(version)).p
 
 /** The whole program, for the arguments of this process. */
 export const main = root.pipe(
-  Command.withHandler(serveWith),
+  Command.withHandler((given) => serveWith(given, start)),
   Command.withSubcommands([serve, migrate, doctor, events, channels, versionCommand]),
   Command.run({ version }),
   // LOG_LEVEL has a flag of its own, with the levels that deployments use.

@@ -6,7 +6,8 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as AppConfig from "../../layers/config/AppConfig.ts"
 
-const flagName = (variable: string): string =>
+/** The flag of a variable, without its dashes. */
+export const flagName = (variable: string): string =>
   variable
     .replace(/^ORCHESTRATOR_/, "")
     .toLowerCase()

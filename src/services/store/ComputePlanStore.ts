@@ -8,7 +8,9 @@ import type { AssetCursor, Page, PageRequest } from "../../schema/Pagination.ts"
 import type { ReadError } from "./StoreError.ts"
 import type { UnitOfWork } from "./UnitOfWork.ts"
 
+/** All conditions together. */
 export interface ComputePlanFilter {
+  /** Plans that this organization registered. */
   readonly owner?: OrganizationId
 }
 
@@ -21,10 +23,13 @@ export interface PlanActivity {
   readonly hasUnfinished: boolean
 }
 
+/** Compute plans. What a channel stores is never found in another; a key is used once over all of them. */
 export class ComputePlanStore extends Context.Service<
   ComputePlanStore,
   {
+    /** The plan with this key, none when the channel has no such plan. */
     readonly find: (channel: ChannelName, key: Key) => Effect.Effect<Option.Option<ComputePlan>, ReadError>
+    /** The same with what its tasks are up to, as of one moment. */
     readonly findActivity: (channel: ChannelName, key: Key) => Effect.Effect<Option.Option<PlanActivity>, ReadError>
     /** Those that exist, in no order. */
     readonly many: (
@@ -54,6 +59,7 @@ export class ComputePlanStore extends Context.Service<
       filter: ComputePlanFilter,
       request: PageRequest<AssetCursor>
     ) => Effect.Effect<Page<ComputePlan>, ReadError>
+    /** Stores a new plan at the end of the transaction. Conflict at the commit when its key is in use, in whatever channel. */
     readonly insert: (channel: ChannelName, plan: ComputePlan) => Effect.Effect<void, never, UnitOfWork>
     /** Stores name and dates of plans that this transaction holds locked. */
     readonly update: (channel: ChannelName, plans: ReadonlyArray<ComputePlan>) => Effect.Effect<void, never, UnitOfWork>

@@ -53,9 +53,11 @@ export interface FollowingTask {
   readonly waitsForParents: boolean
 }
 
+/** Compute tasks, with the edges between them. A key is used once over all channels. */
 export class ComputeTaskStore extends Context.Service<
   ComputeTaskStore,
   {
+    /** The task with this key, none when the channel has no such task. */
     readonly find: (channel: ChannelName, key: Key) => Effect.Effect<Option.Option<ComputeTask>, ReadError>
     /** Which of these keys are in use, in whatever channel. */
     readonly taken: (keys: ReadonlyArray<Key>) => Effect.Effect<ReadonlySet<Key>, ReadError>
@@ -97,7 +99,10 @@ export class ComputeTaskStore extends Context.Service<
       channel: ChannelName,
       keys: ReadonlyArray<Key>
     ) => Effect.Effect<ReadonlyArray<ParentTask>, ReadError, UnitOfWork>
-    /** Tasks of one transaction, in the order of registration, with the edges to their parents. */
+    /**
+     * Tasks of one transaction, in the order of registration, with the edges to their parents, which this transaction
+     * shares or inserts too. Conflict at the commit when a key is in use, in whatever channel, or twice among them.
+     */
     readonly insert: (channel: ChannelName, tasks: ReadonlyArray<ComputeTask>) => Effect.Effect<void, never, UnitOfWork>
     /** Stores a status for tasks that this transaction holds locked. */
     readonly setStatus: (

@@ -13,9 +13,11 @@ export interface DataSampleFilter {
   readonly keys?: ReadonlyArray<Key>
 }
 
+/** Data samples, with the keys of their managers in the order given. A key is used once over all channels. */
 export class DataSampleStore extends Context.Service<
   DataSampleStore,
   {
+    /** The sample with this key, none when the channel has no such sample. */
     readonly find: (channel: ChannelName, key: Key) => Effect.Effect<Option.Option<DataSample>, ReadError>
     /** Those that exist, in no order. */
     readonly many: (
@@ -35,6 +37,10 @@ export class DataSampleStore extends Context.Service<
       filter: DataSampleFilter,
       request: PageRequest<AssetCursor>
     ) => Effect.Effect<Page<DataSample>, ReadError>
+    /**
+     * Stores new samples at the end of the transaction. Conflict at the commit when a key is in use, in whatever channel,
+     * or twice among them.
+     */
     readonly insert: (
       channel: ChannelName,
       samples: ReadonlyArray<DataSample>

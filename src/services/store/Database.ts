@@ -23,6 +23,7 @@ export interface PreparedEvent {
  */
 export type Committed = ReadonlyArray<LoggedEvent> & { readonly previousId?: string | undefined }
 
+/** Transactions: all writes and events of a call, or nothing. */
 export class Database extends Context.Service<
   Database,
   {

@@ -4,6 +4,7 @@ import type { NewEvent } from "../../schema/Event.ts"
 import type { ChannelName } from "../../schema/Key.ts"
 import type { Timestamp } from "../../schema/Timestamp.ts"
 
+/** Encodes events as messages of the contract. */
 export class EventCodec extends Context.Service<
   EventCodec,
   {

@@ -10,6 +10,7 @@ import type { ChannelName } from "../../schema/Key.ts"
 import type { EventCursor, Page, PageRequest } from "../../schema/Pagination.ts"
 import type { ReadError } from "./StoreError.ts"
 
+/** The log of events: what transactions appended, at positions without gaps. */
 export class EventLog extends Context.Service<
   EventLog,
   {

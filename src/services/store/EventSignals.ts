@@ -11,9 +11,11 @@ import type { ReadError } from "./StoreError.ts"
 /** Channels with their last positions; `all` when more than one signal can tell have grown. */
 export type Signal = ReadonlyArray<readonly [ChannelName, number]> | "all"
 
+/** Signals between the servers of one store. A store that one server alone uses may send to itself. */
 export class EventSignals extends Context.Service<
   EventSignals,
   {
+    /** Tells everybody who receives, this server too or not. */
     readonly send: (signal: Signal) => Effect.Effect<void, ReadError>
     /** Everybody's signals, from now on. Starts again by itself when the connection behind it is lost, after an `all`. */
     readonly received: Stream.Stream<Signal>

@@ -13,9 +13,11 @@ export interface FunctionFilter {
   readonly computePlanKey?: Key
 }
 
+/** Functions. A key is used once over all channels. */
 export class FunctionStore extends Context.Service<
   FunctionStore,
   {
+    /** The function with this key, none when the channel has no such function. */
     readonly find: (channel: ChannelName, key: Key) => Effect.Effect<Option.Option<Function>, ReadError>
     /** The same, held until the end of the transaction: nobody else changes it, or registers tasks on it, meanwhile. */
     readonly lock: (channel: ChannelName, key: Key) => Effect.Effect<Option.Option<Function>, ReadError, UnitOfWork>
@@ -32,6 +34,7 @@ export class FunctionStore extends Context.Service<
       filter: FunctionFilter,
       request: PageRequest<AssetCursor>
     ) => Effect.Effect<Page<Function>, ReadError>
+    /** Stores a new function at the end of the transaction. Conflict at the commit when its key is in use, in whatever channel. */
     readonly insert: (channel: ChannelName, fn: Function) => Effect.Effect<void, never, UnitOfWork>
     /** Stores name, image and status of a function that this transaction holds locked. */
     readonly update: (channel: ChannelName, fn: Function) => Effect.Effect<void, never, UnitOfWork>

@@ -13,9 +13,11 @@ export interface OutputModel {
   readonly outputIdentifier: string
 }
 
+/** Models, in the order of their registration for a task. A key is used once over all channels. */
 export class ModelStore extends Context.Service<
   ModelStore,
   {
+    /** The model with this key, none when the channel has no such model. */
     readonly find: (channel: ChannelName, key: Key) => Effect.Effect<Option.Option<Model>, ReadError>
     /** Those that exist, in no order. */
     readonly many: (channel: ChannelName, keys: ReadonlyArray<Key>) => Effect.Effect<ReadonlyArray<Model>, ReadError>
@@ -26,7 +28,10 @@ export class ModelStore extends Context.Service<
     ) => Effect.Effect<ReadonlyArray<OutputModel>, ReadError>
     /** Which of these keys are in use, in whatever channel. */
     readonly taken: (keys: ReadonlyArray<Key>) => Effect.Effect<ReadonlySet<Key>, ReadError>
-    /** Models of one task that this transaction holds locked, in their order, after those that it has. */
+    /**
+     * Models of one task that this transaction holds locked, in their order, after those that it has. Conflict at the
+     * commit when a key is in use, in whatever channel.
+     */
     readonly insert: (
       channel: ChannelName,
       models: ReadonlyArray<OutputModel>

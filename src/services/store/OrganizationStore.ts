@@ -6,6 +6,7 @@ import type { Organization } from "../../schema/Organization.ts"
 import type { ReadError } from "./StoreError.ts"
 import type { UnitOfWork } from "./UnitOfWork.ts"
 
+/** Organizations, registered in each channel apart. */
 export class OrganizationStore extends Context.Service<
   OrganizationStore,
   {

@@ -13,6 +13,7 @@ export interface PerformanceFilter {
   readonly computeTaskOutputIdentifier?: string
 }
 
+/** Performances, named by their task and output. */
 export class PerformanceStore extends Context.Service<
   PerformanceStore,
   {
@@ -24,6 +25,7 @@ export class PerformanceStore extends Context.Service<
       filter: PerformanceFilter,
       request: PageRequest<PerformanceCursor>
     ) => Effect.Effect<Page<Performance>, ReadError>
+    /** Stores a new one at the end of the transaction. Conflict at the commit when that output of the task has one. */
     readonly insert: (channel: ChannelName, performance: Performance) => Effect.Effect<void, never, UnitOfWork>
   }
 >()("orchestrator/services/store/PerformanceStore") {}

@@ -6,6 +6,7 @@ import type { ProfilingStep } from "../../schema/ProfilingStep.ts"
 import type { ReadError } from "./StoreError.ts"
 import type { UnitOfWork } from "./UnitOfWork.ts"
 
+/** Which steps of which assets were registered. */
 export class ProfilingStore extends Context.Service<
   ProfilingStore,
   {

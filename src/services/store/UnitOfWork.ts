@@ -11,6 +11,7 @@ import type { NewEvent } from "../../schema/Event.ts"
 import type { Timestamp } from "../../schema/Timestamp.ts"
 import type { ReadError } from "./StoreError.ts"
 
+/** The open transaction of a call. */
 export class UnitOfWork extends Context.Service<
   UnitOfWork,
   {

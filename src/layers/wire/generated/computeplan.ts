@@ -953,6 +953,7 @@ export const ComputePlanServiceDefinition = {
   name: "ComputePlanService",
   fullName: "orchestrator.ComputePlanService",
   methods: {
+    /** Registers a plan of the caller. OE0101 for wrong fields, OE0006 for a key that is in use. */
     registerPlan: {
       name: "RegisterPlan",
       requestType: NewComputePlan as typeof NewComputePlan,
@@ -961,6 +962,7 @@ export const ComputePlanServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** The plan with this key, else OE0002. */
     getPlan: {
       name: "GetPlan",
       requestType: GetComputePlanParam as typeof GetComputePlanParam,
@@ -969,6 +971,10 @@ export const ComputePlanServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /**
+     * Cancels a plan of the caller; its tasks are not touched. OE0010 for any other action, OE0109 when it is
+     * canceled or failed already.
+     */
     applyPlanAction: {
       name: "ApplyPlanAction",
       requestType: ApplyPlanActionParam as typeof ApplyPlanActionParam,
@@ -977,6 +983,7 @@ export const ComputePlanServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Plans by creation date, then key. */
     queryPlans: {
       name: "QueryPlans",
       requestType: QueryPlansParam as typeof QueryPlansParam,
@@ -985,6 +992,7 @@ export const ComputePlanServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Replaces the name of a plan of the caller. */
     updatePlan: {
       name: "UpdatePlan",
       requestType: UpdateComputePlanParam as typeof UpdateComputePlanParam,
@@ -993,6 +1001,7 @@ export const ComputePlanServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Whether something is left to be done: a task that is not DONE, and none that FAILED or was CANCELED. */
     isPlanRunning: {
       name: "IsPlanRunning",
       requestType: IsPlanRunningParam as typeof IsPlanRunningParam,

@@ -1899,6 +1899,10 @@ export const ComputeTaskServiceDefinition = {
   name: "ComputeTaskService",
   fullName: "orchestrator.ComputeTaskService",
   methods: {
+    /**
+     * Registers tasks of plans of the caller, all or none. OE0006 for a key in use, OE0101 for wrong fields, cycles and
+     * unknown parents, OE0102 for what the caller or a worker may not use.
+     */
     registerTasks: {
       name: "RegisterTasks",
       requestType: RegisterTasksParam as typeof RegisterTasksParam,
@@ -1907,6 +1911,7 @@ export const ComputeTaskServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Tasks by creation date, then key. */
     queryTasks: {
       name: "QueryTasks",
       requestType: QueryTasksParam as typeof QueryTasksParam,
@@ -1915,6 +1920,7 @@ export const ComputeTaskServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** The task with this key, else OE0002. */
     getTask: {
       name: "GetTask",
       requestType: GetTaskParam as typeof GetTaskParam,
@@ -1923,6 +1929,10 @@ export const ComputeTaskServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /**
+     * Changes the status of a task: EXECUTING and DONE are its worker's, CANCELED and FAILED its worker's or owner's.
+     * OE0104 when its status does not allow that.
+     */
     applyTaskAction: {
       name: "ApplyTaskAction",
       requestType: ApplyTaskActionParam as typeof ApplyTaskActionParam,

@@ -736,6 +736,7 @@ export const DataManagerServiceDefinition = {
   name: "DataManagerService",
   fullName: "orchestrator.DataManagerService",
   methods: {
+    /** Registers a data manager of the caller. OE0003 for permissions of organizations that are not registered. */
     registerDataManager: {
       name: "RegisterDataManager",
       requestType: NewDataManager as typeof NewDataManager,
@@ -744,6 +745,7 @@ export const DataManagerServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** The data manager with this key, else OE0002. */
     getDataManager: {
       name: "GetDataManager",
       requestType: GetDataManagerParam as typeof GetDataManagerParam,
@@ -752,6 +754,7 @@ export const DataManagerServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Data managers by creation date, then key. */
     queryDataManagers: {
       name: "QueryDataManagers",
       requestType: QueryDataManagersParam as typeof QueryDataManagersParam,
@@ -760,6 +763,7 @@ export const DataManagerServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Replaces the name of a data manager of the caller. */
     updateDataManager: {
       name: "UpdateDataManager",
       requestType: UpdateDataManagerParam as typeof UpdateDataManagerParam,

@@ -648,6 +648,7 @@ export const DataSampleServiceDefinition = {
   name: "DataSampleService",
   fullName: "orchestrator.DataSampleService",
   methods: {
+    /** Registers samples of data managers of the caller, all or none. */
     registerDataSamples: {
       name: "RegisterDataSamples",
       requestType: RegisterDataSamplesParam as typeof RegisterDataSamplesParam,
@@ -656,6 +657,7 @@ export const DataSampleServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Replaces the data managers of samples of the caller. */
     updateDataSamples: {
       name: "UpdateDataSamples",
       requestType: UpdateDataSamplesParam as typeof UpdateDataSamplesParam,
@@ -664,6 +666,7 @@ export const DataSampleServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Data samples by creation date, then key. */
     queryDataSamples: {
       name: "QueryDataSamples",
       requestType: QueryDataSamplesParam as typeof QueryDataSamplesParam,
@@ -672,6 +675,7 @@ export const DataSampleServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** The data sample with this key, else OE0002. */
     getDataSample: {
       name: "GetDataSample",
       requestType: GetDataSampleParam as typeof GetDataSampleParam,

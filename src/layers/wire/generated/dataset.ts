@@ -124,6 +124,7 @@ export const DatasetServiceDefinition = {
   name: "DatasetService",
   fullName: "orchestrator.DatasetService",
   methods: {
+    /** A data manager with the keys of its samples, else OE0002. */
     getDataset: {
       name: "GetDataset",
       requestType: GetDatasetParam as typeof GetDatasetParam,

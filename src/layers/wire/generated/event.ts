@@ -809,6 +809,7 @@ export const EventServiceDefinition = {
   name: "EventService",
   fullName: "orchestrator.EventService",
   methods: {
+    /** Events by timestamp, in either direction; those of one timestamp in the order of the log. */
     queryEvents: {
       name: "QueryEvents",
       requestType: QueryEventsParam as typeof QueryEventsParam,
@@ -817,7 +818,10 @@ export const EventServiceDefinition = {
       responseStream: false,
       options: {},
     },
-    /** Every event after the given one, then those to come; ends only when the client leaves, or with an error. */
+    /**
+     * Every event after the given one, then those to come; ends only when the client leaves, or with an error. The
+     * headers are sent once the subscription stands. OE0002 for an event that the channel does not have.
+     */
     subscribeToEvents: {
       name: "SubscribeToEvents",
       requestType: SubscribeToEventsParam as typeof SubscribeToEventsParam,

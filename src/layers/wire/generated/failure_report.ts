@@ -374,6 +374,7 @@ export const FailureReportServiceDefinition = {
   name: "FailureReportService",
   fullName: "orchestrator.FailureReportService",
   methods: {
+    /** Ends a task that executes, or a function that is built, as FAILED. Only the task's worker or the function's owner may. */
     registerFailureReport: {
       name: "RegisterFailureReport",
       requestType: NewFailureReport as typeof NewFailureReport,
@@ -382,6 +383,7 @@ export const FailureReportServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** The report of a task or function, by its key, else OE0002. */
     getFailureReport: {
       name: "GetFailureReport",
       requestType: GetFailureReportParam as typeof GetFailureReportParam,

@@ -1462,6 +1462,7 @@ export const FunctionServiceDefinition = {
   name: "FunctionService",
   fullName: "orchestrator.FunctionService",
   methods: {
+    /** Registers a function of the caller, to be built. OE0003 for permissions of organizations that are not registered. */
     registerFunction: {
       name: "RegisterFunction",
       requestType: NewFunction as typeof NewFunction,
@@ -1470,6 +1471,7 @@ export const FunctionServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** The function with this key, else OE0002. */
     getFunction: {
       name: "GetFunction",
       requestType: GetFunctionParam as typeof GetFunctionParam,
@@ -1478,6 +1480,7 @@ export const FunctionServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Functions by creation date, then key. */
     queryFunctions: {
       name: "QueryFunctions",
       requestType: QueryFunctionsParam as typeof QueryFunctionsParam,
@@ -1486,6 +1489,7 @@ export const FunctionServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Replaces the name, and the image where one is given, of a function of the caller. */
     updateFunction: {
       name: "UpdateFunction",
       requestType: UpdateFunctionParam as typeof UpdateFunctionParam,
@@ -1494,6 +1498,7 @@ export const FunctionServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Changes the build status of a function of the caller; its tasks follow. OE0104 when its status does not allow that. */
     applyFunctionAction: {
       name: "ApplyFunctionAction",
       requestType: ApplyFunctionActionParam as typeof ApplyFunctionActionParam,

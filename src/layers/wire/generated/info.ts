@@ -98,6 +98,7 @@ export const InfoServiceDefinition = {
   name: "InfoService",
   fullName: "orchestrator.InfoService",
   methods: {
+    /** The version of the server. */
     queryVersion: {
       name: "QueryVersion",
       requestType: QueryVersionParam as typeof QueryVersionParam,

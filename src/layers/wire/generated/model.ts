@@ -481,6 +481,10 @@ export const ModelServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /**
+     * Registers models of an output of a task that executes; only its worker may. OE0106 and OE0107 for outputs that are
+     * not declared, or no models; OE0006 for a key in use, or a second model of a single output.
+     */
     registerModels: {
       name: "RegisterModels",
       requestType: RegisterModelsParam as typeof RegisterModelsParam,
@@ -489,6 +493,7 @@ export const ModelServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** The model with this key, else OE0002. */
     getModel: {
       name: "GetModel",
       requestType: GetModelParam as typeof GetModelParam,
@@ -497,6 +502,7 @@ export const ModelServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** The models of a task in the order of their registration, disabled ones without address; none of an unknown task. */
     getComputeTaskOutputModels: {
       name: "GetComputeTaskOutputModels",
       requestType: GetComputeTaskModelsParam as typeof GetComputeTaskModelsParam,

@@ -224,6 +224,7 @@ export const OrganizationServiceDefinition = {
   name: "OrganizationService",
   fullName: "orchestrator.OrganizationService",
   methods: {
+    /** Registers the caller itself, once in each channel: then OE0006. */
     registerOrganization: {
       name: "RegisterOrganization",
       requestType: RegisterOrganizationParam as typeof RegisterOrganizationParam,
@@ -232,6 +233,7 @@ export const OrganizationServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** All organizations of the channel, oldest first. */
     getAllOrganizations: {
       name: "GetAllOrganizations",
       requestType: GetAllOrganizationsParam as typeof GetAllOrganizationsParam,

@@ -373,6 +373,7 @@ export const PerformanceServiceDefinition = {
   name: "PerformanceService",
   fullName: "orchestrator.PerformanceService",
   methods: {
+    /** Registers the number of an output of a task that executes; only its worker may. OE0006 when it has one. */
     registerPerformance: {
       name: "RegisterPerformance",
       requestType: NewPerformance as typeof NewPerformance,
@@ -381,6 +382,7 @@ export const PerformanceServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Performances by creation date, then task key backwards, then output identifier. */
     queryPerformances: {
       name: "QueryPerformances",
       requestType: QueryPerformancesParam as typeof QueryPerformancesParam,

@@ -87,6 +87,7 @@ export const ProfilingServiceDefinition = {
   name: "ProfilingService",
   fullName: "orchestrator.ProfilingService",
   methods: {
+    /** Registers how long a step took. A step that the asset has already is accepted, and changes nothing. */
     registerProfilingStep: {
       name: "RegisterProfilingStep",
       requestType: ProfilingStep as typeof ProfilingStep,

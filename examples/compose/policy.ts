@@ -1,0 +1,48 @@
+// A policy of your own, as a Layer around a service: only MyOrg1MSP may register compute plans.
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { make } from "substra-orchestrator/client"
+import { MemoryStore } from "substra-orchestrator/memory"
+import { OrchestratorError } from "substra-orchestrator/schema"
+import { Server } from "substra-orchestrator/server"
+import { Channels, ClientIdentity, ComputePlans, RequestContext, Services } from "substra-orchestrator/services"
+
+const planners = ["MyOrg1MSP"]
+
+const onlyPlanners = Layer.effect(
+  ComputePlans,
+  Effect.map(ComputePlans, (plans) =>
+    ComputePlans.of({
+      ...plans,
+      register: (message) =>
+        Effect.gen(function* () {
+          const { requester } = yield* RequestContext
+          if (planners.includes(requester)) return yield* plans.register(message)
+          return yield* new OrchestratorError.PermissionDenied({ message: `${requester} may not register plans` })
+        })
+    })
+  )
+)
+
+const server = Server.layer({ port: 0 }).pipe(
+  Layer.provide(onlyPlanners),
+  Layer.provide(Services.layer()),
+  Layer.provide(MemoryStore.layer),
+  Layer.provide(Channels.layer(new Map([["mychannel", ["MyOrg1MSP", "MyOrg2MSP"]]]))),
+  Layer.provide(ClientIdentity.layerTrusting)
+)
+
+const program = Effect.gen(function* () {
+  const { address, port } = yield* Server.Listening
+  for (const organization of ["MyOrg1MSP", "MyOrg2MSP"]) {
+    const client = yield* make({ address: `${address}:${port}`, organization, channel: "mychannel" })
+    const plan = { key: crypto.randomUUID(), name: "a plan", tag: "", metadata: new Map() }
+    const answer = yield* Effect.match(client.registerPlan(plan), {
+      onSuccess: ({ owner }) => `a plan of ${owner}`,
+      onFailure: ({ details }) => details
+    })
+    console.log(answer)
+  }
+})
+
+await Effect.runPromise(Effect.scoped(Effect.provide(program, server)))

@@ -1,0 +1,2 @@
+/** `substra-orchestrator/memory`: the store in memory, complete, and gone with its layer. */
+export * as MemoryStore from "../layers/memory/MemoryStore.ts"

@@ -1,0 +1,28 @@
+/**
+ * `substra-orchestrator/schema`: the values of the orchestrator, one module an asset, with their inputs and checks, the
+ * state machines as data, and every error.
+ */
+export * as Addressable from "../schema/Addressable.ts"
+export * as AssetKind from "../schema/AssetKind.ts"
+export * as ComputePlan from "../schema/ComputePlan.ts"
+export * as ComputeTask from "../schema/ComputeTask.ts"
+export * as DataManager from "../schema/DataManager.ts"
+export * as DataSample from "../schema/DataSample.ts"
+export * as Dataset from "../schema/Dataset.ts"
+export * as Event from "../schema/Event.ts"
+export * as FailureReport from "../schema/FailureReport.ts"
+export * as Function from "../schema/Function.ts"
+export * as FunctionStatus from "../schema/FunctionStatus.ts"
+export * as Key from "../schema/Key.ts"
+export * as Model from "../schema/Model.ts"
+export * as OrchestratorError from "../schema/OrchestratorError.ts"
+export * as Organization from "../schema/Organization.ts"
+export * as Pagination from "../schema/Pagination.ts"
+export * as Performance from "../schema/Performance.ts"
+export * as Permission from "../schema/Permission.ts"
+export * as ProfilingStep from "../schema/ProfilingStep.ts"
+export * as StateMachine from "../schema/StateMachine.ts"
+export * as TaskGraph from "../schema/TaskGraph.ts"
+export * as TaskStatus from "../schema/TaskStatus.ts"
+export * as Timestamp from "../schema/Timestamp.ts"
+export * as Validation from "../schema/Validation.ts"

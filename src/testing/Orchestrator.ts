@@ -1,0 +1,118 @@
+/**
+ * A complete orchestrator for tests, over gRPC on a free port of this machine, on memory: it starts in milliseconds, and
+ * is gone with its scope. It lives by the real clock, also where a test has Effect's TestClock.
+ */
+import * as Clock from "effect/Clock"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as References from "effect/References"
+import * as Scope from "effect/Scope"
+import { make as makeClient, type OrchestratorClient } from "../client/Client.ts"
+import type { ClientOptions } from "../client/ClientOptions.ts"
+import { connect, type PromiseClient } from "../client/PromiseClient.ts"
+import * as AppConfig from "../layers/config/AppConfig.ts"
+import { startInMemory } from "../server/App.ts"
+import type { ChannelMap } from "../services/Channels.ts"
+
+export interface OrchestratorOptions {
+  /** Left out: `mychannel` and `yourchannel`, each with `MyOrg1MSP` and `MyOrg2MSP`. */
+  readonly channels?: ChannelMap
+  /** Whether all organizations are registered in all of their channels. Left out: they are. */
+  readonly registered?: boolean
+}
+
+/** What a client of a test may be told besides. */
+type Behaviour = Pick<ClientOptions, "timeout" | "retryFor" | "maxResponseSize">
+
+interface Running {
+  /** `host:port`, for any client. */
+  readonly address: string
+}
+
+const settings = ConfigProvider.fromEnvRecord({
+  ORCHESTRATOR_GRPC_PORT: "0",
+  ORCHESTRATOR_HTTP_PORT: "0",
+  ORCHESTRATOR_LISTEN_ADDRESS: "127.0.0.1",
+  ORCHESTRATOR_DRAIN_TIMEOUT: "0s"
+})
+
+const registerAll = (address: string, channels: ChannelMap) =>
+  Effect.forEach(
+    [...channels].flatMap(([channel, organizations]) =>
+      organizations.map((organization) => ({ address, channel, organization }))
+    ),
+    (options) =>
+      Effect.scoped(Effect.flatMap(makeClient(options), (client) => client.registerOrganization({ address: "" }))),
+    { concurrency: "unbounded", discard: true }
+  )
+
+const start = ({ channels, registered = true }: OrchestratorOptions): Effect.Effect<Running, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const standard = yield* Effect.provideService(AppConfig.load, ConfigProvider.ConfigProvider, settings)
+    const config = channels === undefined ? standard : { ...standard, channels }
+    const { grpcPort } = yield* startInMemory(config)
+    const address = `127.0.0.1:${grpcPort}`
+    if (registered) yield* registerAll(address, config.channels)
+    return { address }
+  }).pipe(
+    Effect.provideService(References.MinimumLogLevel, "Error"),
+    Effect.provideService(Clock.Clock, Clock.Clock.defaultValue()),
+    // Nothing of this can fail but by a defect: the settings are these, the ports are free.
+    Effect.orDie
+  )
+
+export class Orchestrator extends Context.Service<
+  Orchestrator,
+  Running & {
+    /** A client of an organization, `MyOrg1MSP` in `mychannel` when left out. Ends with the scope. */
+    readonly client: (
+      organization?: string,
+      channel?: string,
+      behaviour?: Behaviour
+    ) => Effect.Effect<OrchestratorClient, never, Scope.Scope>
+  }
+>()("orchestrator/testing/Orchestrator") {
+  static readonly layerWith = (options: OrchestratorOptions): Layer.Layer<Orchestrator> =>
+    Layer.effect(
+      Orchestrator,
+      Effect.map(start(options), ({ address }) => ({
+        address,
+        client: (organization = "MyOrg1MSP", channel = "mychannel", behaviour = {}) =>
+          Effect.orDie(makeClient({ address, organization, channel, ...behaviour }))
+      }))
+    )
+
+  /** The development channels, with all of their organizations registered. */
+  static readonly layer: Layer.Layer<Orchestrator> = Orchestrator.layerWith({})
+}
+
+/** The same without Effect. */
+export interface StartedOrchestrator extends Running, AsyncDisposable {
+  /** A client of an organization, `MyOrg1MSP` in `mychannel` when left out. Closed with the orchestrator. */
+  readonly client: (organization?: string, channel?: string, behaviour?: Behaviour) => Promise<PromiseClient>
+  readonly close: () => Promise<void>
+}
+
+/** `await using orchestrator = await startOrchestrator()`, in any framework. */
+export const startOrchestrator = async (options: OrchestratorOptions = {}): Promise<StartedOrchestrator> => {
+  const scope = Scope.makeUnsafe()
+  const { address } = await Effect.runPromise(Scope.provide(start(options), scope))
+  const clients: Array<PromiseClient> = []
+  const close = async () => {
+    await Promise.all(clients.map((client) => client.close()))
+    await Effect.runPromise(Scope.close(scope, Exit.void))
+  }
+  return {
+    address,
+    client: async (organization = "MyOrg1MSP", channel = "mychannel", behaviour = {}) => {
+      const client = await connect({ address, organization, channel, ...behaviour })
+      clients.push(client)
+      return client
+    },
+    close,
+    [Symbol.asyncDispose]: close
+  }
+}

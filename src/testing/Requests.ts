@@ -1,0 +1,156 @@
+/**
+ * Valid requests with fresh keys, for the calls that register assets. A test names what matters to it; everything else
+ * is filled in. Assets may be named by key or by anything that has one.
+ */
+import { randomBytes, randomUUID } from "node:crypto"
+import type { Addressable, AssetKind, NewPermissions } from "../layers/wire/generated/common.ts"
+import type { NewComputePlan } from "../layers/wire/generated/computeplan.ts"
+import type { ComputeTaskInput, NewComputeTask, NewComputeTaskOutput } from "../layers/wire/generated/computetask.ts"
+import type { NewDataManager } from "../layers/wire/generated/datamanager.ts"
+import type { NewDataSample } from "../layers/wire/generated/datasample.ts"
+import type { NewFailureReport } from "../layers/wire/generated/failure_report.ts"
+import type { FunctionInput, FunctionMessage, FunctionOutput, NewFunction } from "../layers/wire/generated/function.ts"
+import type { NewModel } from "../layers/wire/generated/model.ts"
+import type { NewPerformance } from "../layers/wire/generated/performance.ts"
+
+export type Keyed = string | { readonly key: string }
+export const keyOf = (asset: Keyed): string => (typeof asset === "string" ? asset : asset.key)
+
+export const newKey = (): string => randomUUID()
+/** Fresh keys in ascending order. */
+export const newKeys = (count: number): Array<string> => Array.from({ length: count }, newKey).sort()
+export const checksum = (): string => randomBytes(32).toString("hex")
+export const addressable = (): Addressable => ({
+  checksum: checksum(),
+  storageAddress: `https://storage.example.org/${newKey()}`
+})
+
+export const everybody: NewPermissions = { public: true, authorizedIds: [] }
+/** The owner, who is always among them, need not be named. */
+export const only = (...authorizedIds: Array<string>): NewPermissions => ({ public: false, authorizedIds })
+
+/** What goes in and out of a function: `{ inputs: { models: optional(many(model)) }, outputs: { out: model } }`. */
+type Slot = FunctionInput & FunctionOutput
+const slot = (kind: AssetKind): Slot => ({ kind, multiple: false, optional: false })
+export const model = slot("ASSET_MODEL")
+export const performance = slot("ASSET_PERFORMANCE")
+export const dataManager = slot("ASSET_DATA_MANAGER")
+export const dataSample = slot("ASSET_DATA_SAMPLE")
+export const many = (one: Slot): Slot => ({ ...one, multiple: true })
+export const optional = (one: Slot): Slot => ({ ...one, optional: true })
+type Slots = Readonly<Record<string, Slot>>
+
+export interface FunctionFields extends Partial<Omit<NewFunction, "inputs" | "outputs">> {
+  readonly inputs?: Slots
+  readonly outputs?: Slots
+}
+/** Takes any number of models, or none, and gives one, unless said otherwise. */
+export const newFunction = ({
+  inputs = { models: optional(many(model)) },
+  outputs = { out: model },
+  ...fields
+}: FunctionFields = {}): NewFunction => ({
+  key: newKey(),
+  name: "function",
+  description: addressable(),
+  archive: addressable(),
+  newPermissions: everybody,
+  metadata: new Map(),
+  inputs: new Map(Object.entries(inputs)),
+  outputs: new Map(Object.entries(outputs).map(([name, { kind, multiple }]) => [name, { kind, multiple }])),
+  ...fields
+})
+
+export const newPlan = (fields: Partial<NewComputePlan> = {}): NewComputePlan => ({
+  key: newKey(),
+  tag: "",
+  name: "plan",
+  metadata: new Map(),
+  ...fields
+})
+
+export const newDataManager = (fields: Partial<NewDataManager> = {}): NewDataManager => ({
+  key: newKey(),
+  name: "manager",
+  newPermissions: everybody,
+  description: addressable(),
+  opener: addressable(),
+  type: "",
+  logsPermission: everybody,
+  metadata: new Map(),
+  ...fields
+})
+
+export const newDataSample = (managers: ReadonlyArray<Keyed> = [], key = newKey()): NewDataSample => ({
+  key,
+  dataManagerKeys: managers.map(keyOf),
+  testOnly: false,
+  checksum: checksum()
+})
+
+/** An input that names an asset. */
+export const asset = (identifier: string, named: Keyed): ComputeTaskInput => ({
+  identifier,
+  ref: { $case: "assetKey", value: keyOf(named) }
+})
+
+/** An input that is what another task makes. */
+export const from = (identifier: string, parent: Keyed, outputIdentifier = "out"): ComputeTaskInput => ({
+  identifier,
+  ref: { $case: "parentTaskOutput", value: { parentTaskKey: keyOf(parent), outputIdentifier } }
+})
+
+export const output = (
+  permissions: NewPermissions | undefined = everybody,
+  transient = false
+): NewComputeTaskOutput => ({
+  permissions,
+  transient
+})
+
+export interface TaskFields extends Partial<Omit<NewComputeTask, "outputs">> {
+  readonly outputs?: Readonly<Record<string, NewComputeTaskOutput>>
+  /** What becomes of each model, where `outputs` does not say it. */
+  readonly models?: NewComputeTaskOutput
+}
+/** Gives every output of the function to everybody. There is no worker unless it is named. */
+export const newTask = (
+  fn: Pick<FunctionMessage, "key" | "outputs">,
+  plan: Keyed,
+  { models = output(), outputs, ...fields }: TaskFields = {}
+): NewComputeTask => ({
+  key: newKey(),
+  functionKey: fn.key,
+  computePlanKey: keyOf(plan),
+  worker: "",
+  metadata: new Map(),
+  inputs: [],
+  outputs: new Map(
+    outputs === undefined
+      ? [...fn.outputs].map(([identifier, { kind }]) => [identifier, kind === "ASSET_MODEL" ? models : output()])
+      : Object.entries(outputs)
+  ),
+  ...fields
+})
+
+export const newModel = (task: Keyed, identifier = "out", key = newKey()): NewModel => ({
+  key,
+  computeTaskKey: keyOf(task),
+  computeTaskOutputIdentifier: identifier,
+  address: addressable()
+})
+
+export const newPerformance = (task: Keyed, performanceValue = 0.5, identifier = "out"): NewPerformance => ({
+  computeTaskKey: keyOf(task),
+  computeTaskOutputIdentifier: identifier,
+  performanceValue
+})
+
+/** Of an execution that failed; of the build of a function with `FAILED_ASSET_FUNCTION` and `ERROR_TYPE_BUILD`. */
+export const newFailureReport = (failed: Keyed, fields: Partial<NewFailureReport> = {}): NewFailureReport => ({
+  assetKey: keyOf(failed),
+  assetType: "FAILED_ASSET_COMPUTE_TASK",
+  errorType: "ERROR_TYPE_EXECUTION",
+  logsAddress: addressable(),
+  ...fields
+})

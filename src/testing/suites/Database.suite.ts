@@ -1,0 +1,336 @@
+/** Transactions: all or nothing, one after the other on the same rows, and their time. */
+import { expect, layer } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import type * as Layer from "effect/Layer"
+import type { ChannelName } from "../../schema/Key.ts"
+import { ComputePlanStore } from "../../services/store/ComputePlanStore.ts"
+import { Database } from "../../services/store/Database.ts"
+import { EventLog } from "../../services/store/EventLog.ts"
+import { ProfilingStore } from "../../services/store/ProfilingStore.ts"
+import { emit, read, UnitOfWork } from "../../services/store/UnitOfWork.ts"
+import * as build from "./builders.ts"
+import { all } from "./pages.ts"
+import { commit, found, inTurn, plain, prepare, run, type Store } from "./support.ts"
+
+/** Puts down a fresh plan with its event, and stores a profiling step. */
+const work = Effect.fnUntraced(function* (channel: ChannelName) {
+  const plans = yield* ComputePlanStore
+  const profiling = yield* ProfilingStore
+  const plan = build.computePlan()
+  yield* plans.insert(channel, plan)
+  yield* emit(build.event(plan))
+  expect(yield* profiling.add(channel, step)).toBe(true)
+  return plan
+})
+
+const step = build.profilingStep()
+
+/** Nothing of `work` is there. */
+const expectNothing = Effect.fnUntraced(function* (channel: ChannelName) {
+  const plans = yield* ComputePlanStore
+  const profiling = yield* ProfilingStore
+  const log = yield* EventLog
+  expect(yield* all((request) => plans.page(channel, {}, request))).toEqual([])
+  expect(yield* log.heads([channel])).toEqual(new Map([[channel, 0]]))
+  expect(yield* log.read(channel, 0, 10, 10, 1000)).toEqual([])
+  expect(yield* commit(channel, profiling.add(channel, step))).toBe(true)
+})
+
+export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
+  layer(store, { excludeTestServices: true })(`${name}: transactions`, (it) => {
+    it.effect("store writes and events together, and answer with what the body and the log gave", () =>
+      Effect.gen(function* () {
+        const plans = yield* ComputePlanStore
+        const log = yield* EventLog
+        const channel = build.channel()
+        const [plan, committed] = yield* run(channel, work(channel))
+        expect(yield* found(plans.find(channel, plan.key))).toEqual(plan)
+        expect(committed).toHaveLength(1)
+        expect((yield* log.read(channel, 0, 1, 10, 1000)).map(plain)).toEqual(committed.map(plain))
+      })
+    )
+
+    it.effect("cannot read back what they put down", () =>
+      Effect.gen(function* () {
+        const plans = yield* ComputePlanStore
+        const log = yield* EventLog
+        const channel = build.channel()
+        const seen = yield* commit(
+          channel,
+          Effect.gen(function* () {
+            const plan = yield* work(channel)
+            return {
+              plan: yield* found(plans.find(channel, plan.key)),
+              locked: yield* plans.lock(channel, [plan.key]),
+              isTaken: yield* plans.isTaken(plan.key),
+              page: yield* all((request) => plans.page(channel, {}, request)),
+              heads: yield* log.heads([channel])
+            }
+          })
+        )
+        expect(seen).toEqual({ plan: undefined, locked: [], isTaken: false, page: [], heads: new Map([[channel, 0]]) })
+      })
+    )
+
+    it.effect("show nothing to others before they are committed", () =>
+      Effect.gen(function* () {
+        const plans = yield* ComputePlanStore
+        const channel = build.channel()
+        const isPutDown = yield* Deferred.make<void>()
+        const wasRead = yield* Deferred.make<void>()
+        const writing = yield* Effect.forkChild(
+          commit(
+            channel,
+            work(channel).pipe(Effect.tap(Deferred.succeed(isPutDown, undefined)), Effect.tap(Deferred.await(wasRead)))
+          )
+        )
+        yield* Deferred.await(isPutDown)
+        expect(yield* all((request) => plans.page(channel, {}, request))).toEqual([])
+        yield* Deferred.succeed(wasRead, undefined)
+        const plan = yield* Fiber.join(writing)
+        expect(yield* all((request) => plans.page(channel, {}, request))).toEqual([plan])
+      })
+    )
+
+    it.effect("leave nothing when the body fails", () =>
+      Effect.gen(function* () {
+        const channel = build.channel()
+        const error = yield* Effect.flip(run(channel, Effect.andThen(work(channel), Effect.fail("refused" as const))))
+        expect(error).toBe("refused")
+        yield* expectNothing(channel)
+      })
+    )
+
+    it.effect("leave nothing when the body dies", () =>
+      Effect.gen(function* () {
+        const channel = build.channel()
+        const exit = yield* Effect.exit(run(channel, Effect.andThen(work(channel), Effect.die("a defect"))))
+        expect(Exit.isFailure(exit)).toBe(true)
+        yield* expectNothing(channel)
+      })
+    )
+
+    it.effect("leave nothing when the body is interrupted", () =>
+      Effect.gen(function* () {
+        const channel = build.channel()
+        const atWork = yield* Deferred.make<void>()
+        const body = work(channel).pipe(Effect.tap(Deferred.succeed(atWork, undefined)), Effect.andThen(Effect.never))
+        const fiber = yield* Effect.forkChild(run(channel, body))
+        yield* Deferred.await(atWork)
+        yield* Fiber.interrupt(fiber)
+        yield* expectNothing(channel)
+      })
+    )
+
+    it.effect("leave nothing when the events cannot be made ready", () =>
+      Effect.gen(function* () {
+        const database = yield* Database
+        const channel = build.channel()
+        const error = yield* Effect.flip(
+          database.run(channel, work(channel), () => Effect.fail("too large" as const), Effect.succeed)
+        )
+        expect(error).toBe("too large")
+        yield* expectNothing(channel)
+      })
+    )
+
+    it.effect("leave nothing when they are interrupted while the events or the answer are made", () =>
+      Effect.gen(function* () {
+        const database = yield* Database
+        for (const part of ["events", "answer"]) {
+          const channel = build.channel()
+          const making = yield* Deferred.make<void>()
+          const stop = Effect.andThen(Deferred.succeed(making, undefined), Effect.never)
+          const fiber = yield* Effect.forkChild(
+            database.run(
+              channel,
+              work(channel),
+              (events) => (part === "events" ? stop : prepare(events)),
+              () => stop
+            )
+          )
+          yield* Deferred.await(making)
+          yield* Fiber.interrupt(fiber)
+          yield* expectNothing(channel)
+        }
+      })
+    )
+
+    it.effect("leave nothing when a key was taken meanwhile", () =>
+      Effect.gen(function* () {
+        const plans = yield* ComputePlanStore
+        const channel = build.channel()
+        const elsewhere = build.channel()
+        const taken = build.computePlan()
+        yield* commit(elsewhere, plans.insert(elsewhere, taken))
+        const error = yield* Effect.flip(run(channel, Effect.andThen(work(channel), plans.insert(channel, taken))))
+        expect(error).toMatchObject({
+          _tag: "Conflict",
+          message: `computeplan with key "${taken.key}" already exists`
+        })
+        yield* expectNothing(channel)
+      })
+    )
+
+    it.effect("that only write leave nothing when one of their writes is refused", () =>
+      Effect.gen(function* () {
+        const plans = yield* ComputePlanStore
+        const channel = build.channel()
+        const [taken, free] = [build.computePlan(), build.computePlan()]
+        yield* commit(channel, plans.insert(channel, taken))
+        const writes = Effect.andThen(plans.insert(channel, free), plans.insert(channel, taken))
+        expect((yield* Effect.flip(commit(channel, writes)))._tag).toBe("Conflict")
+        expect(yield* plans.isTaken(free.key)).toBe(false)
+      })
+    )
+
+    it.effect("are whole or nothing, whenever they are interrupted", () =>
+      Effect.gen(function* () {
+        const plans = yield* ComputePlanStore
+        const log = yield* EventLog
+        const { ping } = yield* Database
+        for (let turns = 0; turns < 30; turns++) {
+          const channel = build.channel()
+          const fiber = yield* Effect.forkChild(run(channel, work(channel)))
+          for (let turn = 0; turn < turns; turn++) yield* turn % 2 === 0 ? Effect.yieldNow : ping
+          yield* Fiber.interrupt(fiber)
+          const stored = yield* all((request) => plans.page(channel, {}, request))
+          expect(yield* log.heads([channel])).toEqual(new Map([[channel, stored.length]]))
+          const exit = yield* Fiber.await(fiber)
+          if (Exit.isSuccess(exit)) expect(stored).toHaveLength(1)
+        }
+      })
+    )
+
+    it.effect("let one of several register a key, and leave nothing of the others", () =>
+      Effect.gen(function* () {
+        const plans = yield* ComputePlanStore
+        const log = yield* EventLog
+        const channel = build.channel()
+        const plan = build.computePlan()
+        const register = run(channel, Effect.andThen(plans.insert(channel, plan), emit(build.event(plan))))
+        const exits = yield* Effect.all(
+          Array.from({ length: 5 }, () => Effect.result(register)),
+          { concurrency: "unbounded" }
+        )
+        expect(exits.filter((exit) => exit._tag === "Success")).toHaveLength(1)
+        for (const exit of exits) if (exit._tag === "Failure") expect(exit.failure._tag).toBe("Conflict")
+        expect(yield* log.heads([channel])).toEqual(new Map([[channel, 1]]))
+      })
+    )
+
+    it.effect("make their events ready once the body is through, all together and in order, then the answer", () =>
+      Effect.gen(function* () {
+        const database = yield* Database
+        const channel = build.channel()
+        const made = Array.from({ length: 4 }, () => build.event())
+        const calls: Array<unknown> = []
+        const body = Effect.gen(function* () {
+          yield* emit(...made.slice(0, 2))
+          const unit = yield* UnitOfWork
+          yield* unit.emit(new Set(made.slice(2)))
+          return "value"
+        })
+        const [answer, committed] = yield* database.run(
+          channel,
+          body,
+          (events) => {
+            calls.push([...events])
+            return prepare(events)
+          },
+          (value) => {
+            calls.push(value)
+            return Effect.succeed("answer")
+          }
+        )
+        expect(answer).toBe("answer")
+        expect(calls).toEqual([made, "value"])
+        expect(committed.map((event) => event.position)).toEqual([1, 2, 3, 4])
+      })
+    )
+
+    it.effect("without events leave the log as it is", () =>
+      Effect.gen(function* () {
+        const plans = yield* ComputePlanStore
+        const log = yield* EventLog
+        const channel = build.channel()
+        const plan = build.computePlan()
+        const [, committed] = yield* run(channel, plans.insert(channel, plan))
+        expect(committed).toEqual([])
+        expect(yield* found(plans.find(channel, plan.key))).toEqual(plan)
+        expect(yield* log.heads([channel])).toEqual(new Map([[channel, 0]]))
+      })
+    )
+
+    it.effect("have one time, whenever it is asked for, and it is a time of now", () =>
+      Effect.gen(function* () {
+        const plans = yield* ComputePlanStore
+        const channel = build.channel()
+        const times = yield* commit(
+          channel,
+          Effect.gen(function* () {
+            const unit = yield* UnitOfWork
+            const first = yield* unit.now
+            yield* plans.find(channel, build.key())
+            const { plan, time } = yield* read({ plan: plans.lock(channel, [build.key()]) })
+            expect(plan).toEqual([])
+            return [first, time, yield* unit.now]
+          })
+        )
+        expect(new Set(times).size).toBe(1)
+        expect(Number.isSafeInteger(times[0])).toBe(true)
+        const dayInMicros = 86_400_000_000
+        expect(Math.abs((times[0] as number) - Date.now() * 1000)).toBeLessThan(dayInMicros)
+      })
+    )
+
+    it.effect("have a time after that of the one that they waited for", () =>
+      Effect.gen(function* () {
+        const plans = yield* ComputePlanStore
+        const channel = build.channel()
+        const plan = build.computePlan()
+        yield* commit(channel, plans.insert(channel, plan))
+        const lockAndTime = Effect.map(read({ plans: plans.lock(channel, [plan.key]) }), ({ time }) => time)
+        const seen = yield* inTurn(channel, {
+          hold: lockAndTime,
+          change: (time) => plans.update(channel, [{ ...plan, failureDate: time }]),
+          see: Effect.map(read({ plans: plans.lock(channel, [plan.key]) }), ({ plans: [locked], time }) => ({
+            before: locked?.failureDate,
+            time
+          }))
+        })
+        expect(seen.time).toBeGreaterThanOrEqual(seen.before as number)
+      })
+    )
+
+    it.effect("of one row come one after the other, each on what the one before left", () =>
+      Effect.gen(function* () {
+        const plans = yield* ComputePlanStore
+        const channel = build.channel()
+        const { key } = yield* commit(channel, work(channel))
+        const append = (letter: string) =>
+          Effect.gen(function* () {
+            const [plan] = yield* plans.lock(channel, [key])
+            if (plan === undefined) return expect.unreachable("the plan is there")
+            yield* Effect.yieldNow
+            yield* plans.update(channel, [{ ...plan, name: plan.name + letter }])
+          })
+        yield* commit(
+          channel,
+          Effect.gen(function* () {
+            const [plan] = yield* plans.lock(channel, [key])
+            if (plan !== undefined) yield* plans.update(channel, [{ ...plan, name: "" }])
+          })
+        )
+        const letters = [..."abcdefghijklmnop"]
+        yield* Effect.forEach(letters, (letter) => commit(channel, append(letter)), { concurrency: "unbounded" })
+        const plan = yield* found(plans.find(channel, key))
+        expect([...(plan?.name ?? "")].sort()).toEqual(letters)
+      })
+    )
+
+    it.effect("answer to a ping", () => Effect.flatMap(Database, (database) => database.ping))
+  })
