@@ -3,17 +3,19 @@
  * `npm run example` in another. Every organization keeps its data; only models travel. `--help` lists the options.
  */
 import { isIP } from "node:net"
+import { join } from "node:path"
 import { parseArgs } from "node:util"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import { status } from "@grpc/grpc-js"
 import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
+import type { OrchestratorClient } from "../src/client/Client.ts"
+import type { ClientError } from "../src/client/ClientError.ts"
+import type { InvalidClientOptions } from "../src/client/ClientOptions.ts"
 import { ComputePlanAction } from "../src/layers/wire/generated/computeplan.ts"
-import type * as Client from "./federated/Client.ts"
 import * as Display from "./federated/Display.ts"
 import * as Organization from "./federated/Organization.ts"
 import * as Plan from "./federated/Plan.ts"
@@ -21,7 +23,6 @@ import * as Progress from "./federated/Progress.ts"
 import * as Registration from "./federated/Registration.ts"
 import { Scheduling } from "./federated/Scheduling.ts"
 import { Storage, type StorageError } from "./federated/Storage.ts"
-import * as Tls from "./federated/Tls.ts"
 
 class Failure extends Data.TaggedError("Failure")<{ readonly message: string }> {}
 
@@ -42,8 +43,7 @@ interface Settings {
   readonly address: string
   readonly channel: string
   readonly seed: number
-  /** By organization; without TLS, none. */
-  readonly credentials: Client.Address["credentials"]
+  readonly tls: Organization.Network["tls"]
 }
 
 const options = {
@@ -72,21 +72,27 @@ const readSettings = (): Settings => {
       `--address must be a name that the server's certificate has, such as localhost:9000, not "${address}"`
     )
   }
-  const credentials = ca === undefined ? undefined : Tls.credentials({ ca, certificates }, organizations)
-  return { organizations, rounds: positive("rounds"), address, channel, seed: positive("seed"), credentials }
+  const certificatesOf = (folder: string, id: string) => ({
+    certificate: join(folder, id, "tls.crt"),
+    key: join(folder, id, "tls.key")
+  })
+  const tls: Settings["tls"] = (id) =>
+    ca === undefined ? undefined : { ca, ...(certificates === undefined ? {} : certificatesOf(certificates, id)) }
+  return { organizations, rounds: positive("rounds"), address, channel, seed: positive("seed"), tls }
 }
 
 const tlsHint = `
 It must have TLS, a certificate of --ca for the name in --address and, if it has mutual TLS, know the CAs of --cert-dir.`
 
-const explain = (settings: Settings, error: Client.CallError | StorageError | Failure): string => {
-  if (error._tag !== "CallError") return error.message
-  const { address, channel, organizations } = settings
-  switch (error.code) {
-    case status.UNAVAILABLE:
-      return `No orchestrator can be reached at ${address} (${error.message}).
-Start one with "npm start", or say with --address where it is.${settings.credentials === undefined ? "" : tlsHint}`
-    case status.PERMISSION_DENIED:
+const explain = (settings: Settings, error: ClientError | InvalidClientOptions | StorageError | Failure): string => {
+  const { address, channel, organizations, tls } = settings
+  switch (error._tag) {
+    case "Unavailable":
+    case "Untrusted":
+    case "DeadlineExceeded":
+      return `No orchestrator can be reached at ${address} (${error.details}).
+Start one with "npm start", or say with --address where it is.${tls(organizations[0] ?? "") === undefined ? "" : tlsHint}`
+    case "PermissionDenied":
       if (error.details.includes("invalid MSPID")) {
         return `The orchestrator refuses an organization's certificate: ${error.details}
 It must name the organization as O, and come from a CA in the organization's folder in ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR.`
@@ -103,13 +109,13 @@ channels:
 
 /** What a worker wrote into the log of its failure report, if it made one: not for tasks that failed with another. */
 const reasonOf = Effect.fnUntraced(
-  function* (client: Client.Client, assetKey: string) {
+  function* (client: OrchestratorClient, assetKey: string) {
     const { download } = yield* Storage
-    const { logsAddress } = yield* client.failureReports.getFailureReport({ assetKey })
+    const { logsAddress } = yield* client.getFailureReport({ assetKey })
     return logsAddress === undefined ? "an internal error" : yield* download(logsAddress)
   },
   Effect.catchIf(
-    (error) => error._tag === "CallError" && error.code === status.NOT_FOUND,
+    (error) => error._tag === "NotFound",
     () => Effect.succeed(undefined)
   )
 )
@@ -124,7 +130,7 @@ const watch = Effect.fnUntraced(function* (
   const silence = Stream.fail(
     new Failure({ message: "Nothing has happened to the plan for 60 seconds. Is the orchestrator running?" })
   )
-  yield* client.follow(since).pipe(
+  yield* client.events(since).pipe(
     Stream.map(progress.see),
     Stream.filter((change) => change !== undefined),
     Stream.timeoutOrElse({ duration: "60 seconds", orElse: () => silence }),
@@ -146,12 +152,12 @@ const program = Effect.fnUntraced(function* (settings: Settings) {
   const organizations = yield* Effect.forEach(ids, (id) => Organization.join(settings, id))
   const owner = organizations[0]
   if (owner === undefined) return
-  const version = yield* owner.client.info.queryVersion({})
+  const version = yield* owner.client.queryVersion()
   const at = `${settings.address} (version ${version.orchestrator}, channel ${settings.channel})`
   console.log(`${ids.length} organizations learn together in ${rounds} rounds, with the orchestrator at ${at}.\n`)
 
   // All that belongs to this run comes after this event, however much is in the channel already.
-  const since = yield* owner.client.newestEvent
+  const since = yield* owner.client.newestEvent()
   const datasets = yield* Effect.forEach(organizations, (organization, number) =>
     Organization.shareData(organization, { others: ids, number, seed })
   )
@@ -165,7 +171,7 @@ const program = Effect.fnUntraced(function* (settings: Settings) {
   const registration = Registration.register(owner, plan)
   const watching = watch(owner, since, progress, Display.make(progress, started))
   const action = ComputePlanAction.PLAN_ACTION_CANCELED
-  const cancel = owner.client.plans
+  const cancel = owner.client
     .applyPlanAction({ key: plan.key, action })
     .pipe(
       Effect.andThen(Effect.sync(() => console.log("\nStopped: the plan is canceled."))),

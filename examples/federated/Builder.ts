@@ -5,7 +5,6 @@
 import * as Effect from "effect/Effect"
 import { ErrorType, FailedAssetKind } from "../../src/layers/wire/generated/failure_report.ts"
 import { FunctionAction, type FunctionMessage } from "../../src/layers/wire/generated/function.ts"
-import * as Client from "./Client.ts"
 import type { Organization } from "./Organization.ts"
 import * as Reports from "./Reports.ts"
 import { Storage, StorageError } from "./Storage.ts"
@@ -14,8 +13,7 @@ import { Storage, StorageError } from "./Storage.ts"
 export const build = Effect.fnUntraced(
   function* ({ client, id }: Organization, { archive, key, name }: FunctionMessage) {
     const storage = yield* Storage
-    const apply = (action: FunctionAction) =>
-      client.functions.applyFunctionAction({ functionKey: key, action }).pipe(Client.done)
+    const apply = (action: FunctionAction) => client.applyFunctionAction({ functionKey: key, action })
 
     yield* apply(FunctionAction.FUNCTION_ACTION_BUILDING)
     const image = yield* Effect.gen(function* () {
@@ -23,7 +21,7 @@ export const build = Effect.fnUntraced(
       const module = yield* storage.download(archive)
       return yield* storage.save(id, `images/${key}.mts`, module)
     }).pipe(Reports.timed(client, key, "build_image"))
-    yield* client.functions.updateFunction({ key, name, image })
+    yield* client.updateFunction({ key, name, image })
     yield* apply(FunctionAction.FUNCTION_ACTION_READY)
   },
   (building, organization, { key }) =>

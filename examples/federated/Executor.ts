@@ -8,7 +8,6 @@ import * as Effect from "effect/Effect"
 import type { Addressable } from "../../src/layers/wire/generated/common.ts"
 import { type ComputeTask, ComputeTaskAction } from "../../src/layers/wire/generated/computetask.ts"
 import { ErrorType, FailedAssetKind } from "../../src/layers/wire/generated/failure_report.ts"
-import * as Client from "./Client.ts"
 import type * as Learning from "./Learning.ts"
 import type { Organization } from "./Organization.ts"
 import type { FunctionName } from "./Plan.ts"
@@ -33,7 +32,7 @@ const prepareInputs = Effect.fnUntraced(function* ({ client, id }: Organization,
   const { read } = yield* Storage
   const rows: Array<Learning.Row> = []
   const models: Array<Learning.Model> = []
-  const { assets } = yield* client.tasks.getTaskInputAssets({ computeTaskKey: task.key })
+  const { assets } = yield* client.getTaskInputAssets({ computeTaskKey: task.key })
   for (const { asset } of assets) {
     if (asset?.$case === "dataSample") {
       rows.push(...JSON.parse(yield* read(id, `data-samples/${asset.value.key}.json`)))
@@ -48,7 +47,7 @@ const prepareInputs = Effect.fnUntraced(function* ({ client, id }: Organization,
 /** Gets the image that the function's owner has built, and runs it here. */
 const run = Effect.fnUntraced(function* ({ client, id }: Organization, task: ComputeTask, inputs: Learning.Inputs) {
   const storage = yield* Storage
-  const { image, key, name } = yield* client.functions.getFunction({ key: task.functionKey })
+  const { image, key, name } = yield* client.getFunction({ key: task.functionKey })
   const path = `downloaded-images/${key}.mts`
   yield* storage.save(id, path, yield* downloadAsset(image))
   return yield* Effect.tryPromise({
@@ -70,11 +69,12 @@ const saveOutput = Effect.fnUntraced(function* (
   const [identifier = ""] = task.outputs.keys()
   const of = { computeTaskKey: task.key, computeTaskOutputIdentifier: identifier }
   if (typeof output === "number") {
-    return yield* client.performances.registerPerformance({ ...of, performanceValue: output }).pipe(Client.done)
+    yield* client.registerPerformance({ ...of, performanceValue: output })
+  } else {
+    const key = randomUUID()
+    const address = yield* save(id, pathOfModel(key), JSON.stringify(output))
+    yield* client.registerModels({ models: [{ ...of, key, address }] })
   }
-  const key = randomUUID()
-  const address = yield* save(id, pathOfModel(key), JSON.stringify(output))
-  yield* client.models.registerModels({ models: [{ ...of, key, address }] }).pipe(Client.done)
 })
 
 /** A task that waits for an executor slot of this organization. */
@@ -83,8 +83,7 @@ export const execute = Effect.fnUntraced(
     const { client } = organization
     const scheduling = yield* Scheduling
     const timed = (step: string) => Reports.timed(client, task.key, step)
-    const apply = (action: ComputeTaskAction) =>
-      client.tasks.applyTaskAction({ computeTaskKey: task.key, action, log: "" }).pipe(Client.done)
+    const apply = (action: ComputeTaskAction) => client.applyTaskAction({ computeTaskKey: task.key, action, log: "" })
 
     yield* apply(ComputeTaskAction.TASK_ACTION_EXECUTING)
     const inputs = yield* prepareInputs(organization, task).pipe(timed("prepare_inputs"))
@@ -107,4 +106,4 @@ export const execute = Effect.fnUntraced(
 
 /** Takes the address away from models that no task needs any more. */
 export const disable = ({ client }: Organization, { identifier, task }: Output) =>
-  client.tasks.disableOutput({ computeTaskKey: task, identifier }).pipe(Client.done)
+  client.disableOutput({ computeTaskKey: task, identifier })

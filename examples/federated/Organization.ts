@@ -7,10 +7,11 @@ import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
+import { make, type OrchestratorClient } from "../../src/client/Client.ts"
+import type { TlsOptions } from "../../src/client/ClientOptions.ts"
 import { type ComputeTask, ComputeTaskStatus } from "../../src/layers/wire/generated/computetask.ts"
 import { type Event, EventKind } from "../../src/layers/wire/generated/event.ts"
 import * as Builder from "./Builder.ts"
-import * as Client from "./Client.ts"
 import * as Executor from "./Executor.ts"
 import { type Dataset, only, type Plan } from "./Plan.ts"
 import * as Samples from "./Samples.ts"
@@ -20,13 +21,24 @@ import * as Transient from "./Transient.ts"
 
 export interface Organization {
   readonly id: string
-  readonly client: Client.Client
+  readonly client: OrchestratorClient
 }
 
-/** Connects, and makes the organization known in the channel. */
-export const join = Effect.fnUntraced(function* (at: Client.Address, id: string) {
-  const client = yield* Client.make(at, id)
-  yield* Client.done(client.organizations.registerOrganization({ address: `http://${id.toLowerCase()}.example` }))
+/** Where the orchestrator is, and how an organization gets to it. */
+export interface Network {
+  readonly address: string
+  readonly channel: string
+  /** Undefined without TLS. */
+  readonly tls: (organization: string) => TlsOptions | undefined
+}
+
+/** Connects, soon or not at all, and makes the organization known in the channel: it may be from an earlier run. */
+export const join = Effect.fnUntraced(function* ({ address, channel, tls: tlsOf }: Network, id: string) {
+  const tls = tlsOf(id)
+  const client = yield* make({ address, channel, organization: id, ...(tls === undefined ? {} : { tls }) })
+  yield* client.queryVersion({}, { timeout: "5 seconds" })
+  const registration = client.registerOrganization({ address: `http://${id.toLowerCase()}.example` })
+  yield* Effect.catchTag(registration, "Conflict", () => Effect.void)
   const organization: Organization = { id, client }
   return organization
 })
@@ -40,22 +52,20 @@ export const shareData = Effect.fnUntraced(function* (
 ) {
   const { save } = yield* Storage
   const manager = randomUUID()
-  yield* client.dataManagers
-    .registerDataManager({
-      key: manager,
-      name: `Two classes at ${id}`,
-      newPermissions: only(...options.others),
-      description: yield* save(id, `data-managers/${manager}/description.md`, "# Two classes\n\nFive features.\n"),
-      opener: yield* save(
-        id,
-        `data-managers/${manager}/opener.txt`,
-        "A data sample is a JSON file with a list of rows.\n"
-      ),
-      type: "",
-      logsPermission: only(...options.others),
-      metadata: new Map()
-    })
-    .pipe(Client.done)
+  yield* client.registerDataManager({
+    key: manager,
+    name: `Two classes at ${id}`,
+    newPermissions: only(...options.others),
+    description: yield* save(id, `data-managers/${manager}/description.md`, "# Two classes\n\nFive features.\n"),
+    opener: yield* save(
+      id,
+      `data-managers/${manager}/opener.txt`,
+      "A data sample is a JSON file with a list of rows.\n"
+    ),
+    type: "",
+    logsPermission: only(...options.others),
+    metadata: new Map()
+  })
 
   const samples = yield* Effect.forEach(
     Samples.generate({ seed: options.seed, organization: options.number, samples: trainingSamples + 1, size: 100 }),
@@ -65,7 +75,7 @@ export const shareData = Effect.fnUntraced(function* (
       return { key, dataManagerKeys: [manager], testOnly: false, checksum }
     })
   )
-  yield* client.dataSamples.registerDataSamples({ samples }).pipe(Client.done)
+  yield* client.registerDataSamples({ samples })
 
   const keys = samples.map(({ key }) => key)
   const dataset: Dataset = {
@@ -122,7 +132,7 @@ export const work = Effect.fnUntraced(function* (organization: Organization, pla
 
   yield* Effect.all(
     [
-      Stream.runForEach(client.follow(since), onEvent),
+      Stream.runForEach(client.events(since), onEvent),
       Stream.runForEach(Stream.fromQueue(builds), identity),
       Stream.runForEach(Stream.fromQueue(slots), identity)
     ],

@@ -1,7 +1,6 @@
 /** What the owner of a plan registers: the functions with their archive, the plan, and all of its tasks at once. */
 import { readFile } from "node:fs/promises"
 import * as Effect from "effect/Effect"
-import * as Client from "./Client.ts"
 import type { Organization } from "./Organization.ts"
 import { type FunctionName, only, type Plan, signatures } from "./Plan.ts"
 import { Storage } from "./Storage.ts"
@@ -10,24 +9,22 @@ const registerFunction = Effect.fnUntraced(function* ({ client, id }: Organizati
   const { save } = yield* Storage
   const key = plan.functions[name]
   const module = yield* Effect.promise(() => readFile(new URL("./Learning.ts", import.meta.url), "utf8"))
-  yield* client.functions
-    .registerFunction({
-      key,
-      name,
-      description: yield* save(id, `functions/${key}/description.md`, `# ${name}\n\nLogistic regression.\n`),
-      archive: yield* save(id, `functions/${key}/archive.ts`, module),
-      newPermissions: only(...plan.organizations),
-      metadata: new Map(),
-      ...signatures[name]
-    })
-    .pipe(Client.done)
+  yield* client.registerFunction({
+    key,
+    name,
+    description: yield* save(id, `functions/${key}/description.md`, `# ${name}\n\nLogistic regression.\n`),
+    archive: yield* save(id, `functions/${key}/archive.ts`, module),
+    newPermissions: only(...plan.organizations),
+    metadata: new Map(),
+    ...signatures[name]
+  })
 })
 
 /** A task may be registered before its function is built, and before its parents are done: it waits for them. */
 export const register = Effect.fnUntraced(function* (owner: Organization, plan: Plan) {
-  const { plans, tasks } = owner.client
+  const { client } = owner
   yield* Effect.forEach(["train", "aggregate", "test"] as const, (name) => registerFunction(owner, plan, name))
   const name = `Federated example, ${plan.rounds} rounds`
-  yield* plans.registerPlan({ key: plan.key, tag: "example", name, metadata: new Map() }).pipe(Client.done)
-  yield* tasks.registerTasks({ tasks: [...plan.tasks] }).pipe(Client.done)
+  yield* client.registerPlan({ key: plan.key, tag: "example", name, metadata: new Map() })
+  yield* client.registerTasks({ tasks: [...plan.tasks] })
 })

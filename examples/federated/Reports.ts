@@ -1,19 +1,19 @@
 /** What workers report beside their results: how long each step took, and why something failed. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type { OrchestratorClient } from "../../src/client/Client.ts"
 import type { ErrorType, FailedAssetKind } from "../../src/layers/wire/generated/failure_report.ts"
-import * as Client from "./Client.ts"
 import type { Organization } from "./Organization.ts"
 import { Storage } from "./Storage.ts"
 
 /** Registers the time that a step took, in microseconds. */
 export const timed =
-  (client: Client.Client, assetKey: string, step: string) =>
+  (client: OrchestratorClient, assetKey: string, step: string) =>
   <A, E, R>(work: Effect.Effect<A, E, R>) =>
     Effect.gen(function* () {
       const [took, result] = yield* Effect.timed(work)
       const duration = Math.max(1, Math.round(Duration.toMillis(took) * 1000))
-      yield* client.profiling.registerProfilingStep({ duration, assetKey, step })
+      yield* client.registerProfilingStep({ duration, assetKey, step })
       return result
     })
 
@@ -30,5 +30,5 @@ export const failure = Effect.fnUntraced(function* (
   const { assetKey, assetType, errorType, log } = report
   const { save } = yield* Storage
   const logsAddress = yield* save(id, `logs/${assetKey}.txt`, log)
-  yield* client.failureReports.registerFailureReport({ assetKey, assetType, errorType, logsAddress }).pipe(Client.done)
+  yield* client.registerFailureReport({ assetKey, assetType, errorType, logsAddress })
 })

@@ -8,6 +8,7 @@ import { type ChannelCredentials, type ClientOptions as ConnectionOptions, crede
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 
 /** The path of a PEM file, or its content: bytes, or a text that begins with `-----BEGIN`. */
 export type Pem = string | Uint8Array
@@ -122,20 +123,35 @@ const checked = <A>(name: string, read: (pem: Buffer) => A, pem: Buffer): Effect
     catch: (cause) => `tls.${name}: it is no PEM that can be used: ${(cause as Error).message}`
   })
 
-/** TLS with these files or bytes, or the first thing that is wrong with them. */
-const tlsCredentials = Effect.fnUntraced(function* ({ ca, certificate, key }: TlsOptions) {
-  const trusted = ca === undefined ? null : yield* pemOf("ca", ca)
-  if (trusted !== null) yield* checked("ca", (pem) => new X509Certificate(pem), trusted)
-  if (certificate === undefined && key === undefined) return credentials.createSsl(trusted)
-  if (certificate === undefined || key === undefined) {
-    return yield* Effect.fail("tls.certificate, tls.key: one without the other is of no use, give both")
-  }
-  const [certificatePem, keyPem] = [yield* pemOf("certificate", certificate), yield* pemOf("key", key)]
-  const own = yield* checked("certificate", (pem) => new X509Certificate(pem), certificatePem)
-  const ownKey = yield* checked("key", (pem) => createPrivateKey(pem), keyPem)
-  if (!own.checkPrivateKey(ownKey)) return yield* Effect.fail("tls.key: it is not the key of tls.certificate")
-  return credentials.createSsl(trusted, keyPem, certificatePem)
-})
+const optionalPem = <A>(name: string, pem: Pem | undefined, read: (pem: Buffer) => A) =>
+  pem === undefined
+    ? Effect.succeed(undefined)
+    : Effect.flatMap(pemOf(name, pem), (bytes) => Effect.map(checked(name, read, bytes), (value) => ({ bytes, value })))
+
+const failureOf = <E>(result: Result.Result<unknown, E>): ReadonlyArray<E> =>
+  Result.isFailure(result) ? [result.failure] : []
+
+/** TLS with these files or bytes, or everything that is wrong with them. */
+const tlsCredentials = (tls: TlsOptions): Effect.Effect<ChannelCredentials, ReadonlyArray<string>> =>
+  Effect.gen(function* () {
+    const certificate = (pem: Buffer) => new X509Certificate(pem)
+    const [ca, own, key] = yield* Effect.all([
+      Effect.result(optionalPem("ca", tls.ca, certificate)),
+      Effect.result(optionalPem("certificate", tls.certificate, certificate)),
+      Effect.result(optionalPem("key", tls.key, (pem) => createPrivateKey(pem)))
+    ])
+    const problems: Array<string> = [...failureOf(ca), ...failureOf(own), ...failureOf(key)]
+    if ((tls.certificate === undefined) !== (tls.key === undefined)) {
+      problems.push("tls.certificate, tls.key: one without the other is of no use, give both")
+    }
+    if (Result.isFailure(ca) || Result.isFailure(own) || Result.isFailure(key) || problems.length > 0) {
+      return yield* Effect.fail(problems)
+    }
+    if (own.success && key.success && !own.success.value.checkPrivateKey(key.success.value)) {
+      return yield* Effect.fail(["tls.key: it is not the key of tls.certificate"])
+    }
+    return credentials.createSsl(ca.success?.bytes, key.success?.bytes, own.success?.bytes)
+  })
 
 const connectionOptions = (options: ClientOptions): ConnectionOptions => ({
   "grpc.max_receive_message_length": options.maxResponseSize ?? 64 * mebibyte,
@@ -162,7 +178,7 @@ export const settings = (options: ClientOptions): Effect.Effect<Settings, Invali
     const tls = yield* Effect.result(
       options.tls === undefined ? Effect.succeed(credentials.createInsecure()) : tlsCredentials(options.tls)
     )
-    const problems = [...problemsOf(options), ...(tls._tag === "Failure" ? [tls.failure] : [])]
+    const problems: Array<string> = [...problemsOf(options), ...failureOf(tls).flat()]
     if (tls._tag === "Failure" || problems.length > 0) {
       return yield* new InvalidClientOptions({
         message: ["the client's options cannot be used:", ...problems.map((problem) => `  ${problem}`)].join("\n")

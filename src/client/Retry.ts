@@ -13,11 +13,13 @@ import { type ClientError, Unavailable } from "./ClientError.ts"
 const firstWait = 100
 const longestWait = 2000
 
-/** How long to wait after this many attempts that failed. */
+/** Milliseconds to wait after this many attempts that failed. */
+const waitAfter = (attempts: number): Effect.Effect<number> =>
+  Effect.map(Random.nextBetween(0.5, 1), (share) => share * Math.min(longestWait, firstWait * 2 ** (attempts - 1)))
+
+/** Waits after this many attempts that failed. */
 export const wait = (attempts: number): Effect.Effect<void> =>
-  Effect.flatMap(Random.nextBetween(0.5, 1), (share) =>
-    Effect.sleep(Duration.millis(share * Math.min(longestWait, firstWait * 2 ** (attempts - 1))))
-  )
+  Effect.flatMap(waitAfter(attempts), (millis) => Effect.sleep(Duration.millis(millis)))
 
 /** Whether the same call may succeed a little later. */
 export const isTransient = (error: ClientError): error is Unavailable => error._tag === "Unavailable"
@@ -25,7 +27,7 @@ export const isTransient = (error: ClientError): error is Unavailable => error._
 export interface RetryOptions<A> {
   /** Milliseconds for the call as a whole. */
   readonly timeout: number
-  /** Milliseconds after which a failing attempt is the last. */
+  /** Milliseconds after which no attempt begins. */
   readonly retryFor: number
   /** Whether a call that may have been carried out may be made again. */
   readonly isRepeatable: boolean
@@ -51,9 +53,10 @@ export const retrying = <A>(
         return Option.isSome(done) ? done.value : yield* error
       }
       isInDoubt ||= error.inDoubt
-      const failedAt = (yield* Clock.currentTimeMillis) - begun
-      if ((isInDoubt && !isRepeatable) || failedAt >= Math.min(retryFor, timeout)) return yield* last(error, isInDoubt)
-      yield* wait(attempts)
+      const pause = yield* waitAfter(attempts)
+      const next = (yield* Clock.currentTimeMillis) - begun + pause
+      if ((isInDoubt && !isRepeatable) || next >= Math.min(retryFor, timeout)) return yield* last(error, isInDoubt)
+      yield* Effect.sleep(Duration.millis(pause))
     }
   })
 

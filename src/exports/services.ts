@@ -3,6 +3,7 @@
  * one store. The ports that a store of your own provides are here too.
  */
 export * as Services from "../layers/Services.ts"
+export * as ContractCodec from "../layers/wire/EventCodec.ts"
 export * from "../services/Channels.ts"
 export * from "../services/ClientIdentity.ts"
 export * from "../services/ComputePlans.ts"

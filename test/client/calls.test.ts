@@ -115,13 +115,22 @@ describe("a client", () => {
             channel: "",
             timeout: "soon" as never,
             maxResponseSize: 0.5,
-            tls: { certificate: "/no/such/file" }
+            tls: { ca: "-----BEGIN NOTHING-----", certificate: "/no/such/file" }
           })
         )
       )
     )
     expect(error._tag).toBe("InvalidClientOptions")
-    for (const option of ["address", "organization", "channel", "timeout", "maxResponseSize", "tls.certificate"]) {
+    for (const option of [
+      "address",
+      "organization",
+      "channel",
+      "timeout",
+      "maxResponseSize",
+      "tls.ca",
+      "tls.certificate",
+      "tls.certificate, tls.key"
+    ]) {
       expect(error.message).toContain(`  ${option}`)
     }
   })
