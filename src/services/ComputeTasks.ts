@@ -15,10 +15,9 @@ import {
 } from "../schema/ComputeTask.ts"
 import * as Event from "../schema/Event.ts"
 import type { Key, OrganizationId } from "../schema/Key.ts"
-import { isDisabled, type Model } from "../schema/Model.ts"
 import {
   BadRequest,
-  CannotDisableOutput,
+  type CannotDisableOutput,
   Conflict,
   type IncompatibleStatus,
   InvalidAsset,
@@ -28,15 +27,9 @@ import {
 import { type AssetCursor, emptyPage, type Page, type PageRequest } from "../schema/Pagination.ts"
 import { follow } from "../schema/StateMachine.ts"
 import * as TaskGraph from "../schema/TaskGraph.ts"
-import {
-  isFinal,
-  type TaskAction,
-  TaskStatus,
-  type TaskTransition,
-  taskActions,
-  taskTransitions
-} from "../schema/TaskStatus.ts"
+import { type TaskAction, TaskStatus, type TaskTransition, taskActions, taskTransitions } from "../schema/TaskStatus.ts"
 import { ComputePlans } from "./ComputePlans.ts"
+import { disableOutput, isOutput } from "./DisableOutput.ts"
 import { byKey, filterKey, filterText, orNotFound, requiredKey } from "./Lookup.ts"
 import * as Metrics from "./Metrics.ts"
 import { RequestContext } from "./RequestContext.ts"
@@ -45,7 +38,7 @@ import { type ComputeTaskFilter, ComputeTaskStore } from "./store/ComputeTaskSto
 import { DataManagerStore } from "./store/DataManagerStore.ts"
 import { DataSampleStore } from "./store/DataSampleStore.ts"
 import { FunctionStore } from "./store/FunctionStore.ts"
-import { ModelStore, type OutputModel } from "./store/ModelStore.ts"
+import { ModelStore } from "./store/ModelStore.ts"
 import { OrganizationStore } from "./store/OrganizationStore.ts"
 import type { ReadError } from "./store/StoreError.ts"
 import { emit, emitAll, read, type UnitOfWork } from "./store/UnitOfWork.ts"
@@ -296,28 +289,15 @@ export class ComputeTasks extends Context.Service<
         })
       })
 
-      const disableOutput = Effect.fnUntraced(function* (text: string, identifier: string) {
-        const { channel, requester } = yield* RequestContext
-        const key = yield* requiredKey("computetask", "compute_task_key", text)
-        const found = yield* read({
-          task: store.lockWithChildren(channel, key),
-          models: models.ofTasks(channel, [key])
-        })
-        const { childStatuses, functionOutputs, task } = yield* orNotFound("computetask", key, found.task)
-        if (task.worker !== requester) {
-          return yield* new PermissionDenied({ message: "only the worker can disable a task output" })
-        }
-        const held = found.models.filter((one) => isOutput(one, key, identifier)).map(({ model }) => model)
-        const refusal = whyNotDisabled(task, identifier, functionOutputs.get(identifier)?.kind, held, childStatuses)
-        if (refusal !== undefined) return yield* new CannotDisableOutput({ message: refusal })
-        yield* models.disable(
-          channel,
-          held.map((model) => model.key)
-        )
-        yield* emitAll(held.map(({ address: _, ...asset }) => Event.disabled({ kind: "ASSET_MODEL", asset })))
+      return ComputeTasks.of({
+        register,
+        get,
+        query,
+        applyAction,
+        fail,
+        inputAssets,
+        disableOutput: yield* disableOutput
       })
-
-      return ComputeTasks.of({ register, get, query, applyAction, fail, inputAssets, disableOutput })
     })
   )
 }
@@ -331,9 +311,6 @@ const statusesWithInputs: ReadonlyArray<TaskStatus> = [
   "STATUS_EXECUTING",
   "STATUS_FAILED"
 ]
-
-const isOutput = ({ model, outputIdentifier }: OutputModel, taskKey: Key, identifier: string): boolean =>
-  model.computeTaskKey === taskKey && outputIdentifier === identifier
 
 /** Every asset that a batch names, each once. Parents are those outside of the batch. */
 const namesOf = (tasks: ReadonlyArray<NewComputeTask>) => {
@@ -372,24 +349,4 @@ const sortTasks = (
         )
     })
   )
-}
-
-/** Why an output cannot be disabled, if it cannot; the first reason in the order of the rules. */
-const whyNotDisabled = (
-  task: ComputeTask,
-  identifier: string,
-  kind: string | undefined,
-  held: ReadonlyArray<Model>,
-  childStatuses: ReadonlyArray<TaskStatus>
-): string | undefined => {
-  const output = task.outputs.get(identifier)
-  if (!isFinal(task.status)) return `task "${task.key}" is not in a final status: "${task.status}"`
-  if (output === undefined) return `task "${task.key}" has no output named "${identifier}"`
-  if (!output.transient) return `output "${identifier}" is not transient`
-  if (kind !== "ASSET_MODEL") return `output "${identifier}" holds no model`
-  if (held.length === 0) return `nothing is registered for output "${identifier}"`
-  if (childStatuses.length === 0) return `task "${task.key}" has no child`
-  if (!childStatuses.every(isFinal)) return `a child of task "${task.key}" is not in a final status`
-  if (held.every(isDisabled)) return `output "${identifier}" is disabled already`
-  return undefined
 }
