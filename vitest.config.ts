@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os"
 import { resolve } from "node:path"
 import { defineConfig } from "vitest/config"
 import packageJson from "./package.json" with { type: "json" }
@@ -21,6 +22,8 @@ export default defineConfig({
     // One PostgreSQL a run; each test file makes a database of its own in it.
     globalSetup: ["./test/support/postgres.setup.ts"],
     pool: "forks",
+    // Most of a test's time is waiting, for PostgreSQL and for servers: one at a time is too few for two cores.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     testTimeout: 60_000,
     hookTimeout: 60_000
   }

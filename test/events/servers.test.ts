@@ -1,6 +1,7 @@
 /** Two servers on one database: events of one at the other, with notifications and without, and a database that forgets. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { expect, test } from "vitest"
 import { Proxy } from "../../bench/chaos/Proxy.ts"
@@ -118,6 +119,25 @@ test("a read that is never answered takes another connection, and the next ones 
     })
     const url = Redacted.make(through(database.url, silent))
     const store = PostgresStore.layer({ url, poolSize: 4, readTimeout: Duration.millis(300) })
+    await Effect.runPromise(Effect.provide(program, store))
+  } finally {
+    silent.close()
+  }
+})
+
+test("a connection that answers nothing is given up though nobody waits that long for it", async () => {
+  const silent = await Proxy.open(() => targetOf(database.url))
+  try {
+    const program = Effect.gen(function* () {
+      const log = yield* EventLog
+      yield* log.heads([channel])
+      expect(silent.stall("present")).toBeGreaterThan(0)
+      const impatient = Effect.timeoutOption(log.heads([channel]), Duration.millis(100))
+      const answered = Effect.repeat(impatient, { until: Option.isSome, times: 100 })
+      expect(Option.isSome(yield* answered)).toBe(true)
+    })
+    const url = Redacted.make(through(database.url, silent))
+    const store = PostgresStore.layer({ url, poolSize: 4, readTimeout: Duration.millis(1000) })
     await Effect.runPromise(Effect.provide(program, store))
   } finally {
     silent.close()

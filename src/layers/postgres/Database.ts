@@ -43,6 +43,9 @@ export const share = (poolSize: number): { readonly readers: number; readonly wr
 /** More than `statement_timeout`: PostgreSQL itself would have given up. TCP goes on for a quarter of an hour. */
 const defaultReadTimeout = Duration.seconds(35)
 
+/** After how long a connection counts as dead that answers nothing to whoever asks for a sign of life. */
+const aliveTimeout = Duration.seconds(10)
+
 const noAnswer = new SqlError({
   reason: new ConnectionError({
     cause: new Error("the database did not answer"),
@@ -81,14 +84,34 @@ export const layer = (options: Options): Layer.Layer<Database | Readers, SqlErro
       // Pooled connections may have been lost unnoticed, all of them: as many tries find one that lives, or a new one.
       const lost = (error: SqlError) =>
         isConnectionLoss(error) && error.reason.operation !== "connect" && error !== noAnswer
+      const readTimeout = options.readTimeout ?? defaultReadTimeout
+      const retired = (reader: PgConnection.PgConnection) =>
+        Effect.andThen(readerPool.invalidate(reader), Effect.fail(noAnswer))
+      // Whoever waits less than that finds nothing out about a connection that is dead: somebody else must.
+      const scope = yield* Effect.scope
+      const asked = new WeakSet<PgConnection.PgConnection>()
+      const checkAlive = (reader: PgConnection.PgConnection) =>
+        Effect.suspend(() => {
+          if (asked.has(reader)) return Effect.void
+          asked.add(reader)
+          const duration = Duration.min(readTimeout, aliveTimeout)
+          const check = Effect.timeoutOrElse(reader.query("SELECT 1"), { duration, orElse: () => retired(reader) })
+          return Effect.forkIn(
+            Effect.ensuring(
+              Effect.ignore(check),
+              Effect.sync(() => asked.delete(reader))
+            ),
+            scope
+          )
+        })
       const query: Readers["Service"]["query"] = (text, params) => {
         const once = Effect.andThen(
           log(text),
           readerPool.use((reader) =>
-            Effect.timeoutOrElse(reader.query(text, params), {
-              duration: options.readTimeout ?? defaultReadTimeout,
-              orElse: () => Effect.andThen(readerPool.invalidate(reader), Effect.fail(noAnswer))
-            })
+            reader.query(text, params).pipe(
+              Effect.timeoutOrElse({ duration: readTimeout, orElse: () => retired(reader) }),
+              Effect.onInterrupt(() => checkAlive(reader))
+            )
           )
         )
         return once.pipe(
