@@ -31,6 +31,16 @@ const retries = Metric.counter("orc_transaction_retries_total", {
   incremental: true
 })
 
+/** Every hand-over of an event: to the hub, by the process that committed it, and to each subscriber. */
+export const eventsSent = Metric.counter("orc_event_sent_total", {
+  description: "Events handed over: once to the hub when they are committed, once to each subscriber",
+  incremental: true
+})
+
+/** This many events were committed and published. */
+export const eventsCommitted = (count: number): Effect.Effect<void> =>
+  count === 0 ? Effect.void : Metric.update(eventsSent, count)
+
 /** A batch of this many tasks was registered. */
 export const tasksRegistered = (channel: ChannelName, count: number): Effect.Effect<void> =>
   Effect.andThen(

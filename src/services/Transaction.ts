@@ -122,6 +122,7 @@ export class Transaction extends Context.Service<
               const stands = (committed: Committed) =>
                 Effect.gen(function* () {
                   if (committed.length > 0) yield* PubSub.publish(committedEvents, committed)
+                  yield* Metrics.eventsCommitted(committed.length)
                   for (const hook of hooks) yield* hook
                 })
               const attempt = yield* Effect.result(database.run(channel, hooked, prepare(channel), finish, stands))
