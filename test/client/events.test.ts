@@ -57,6 +57,22 @@ describe("events", () => {
       })
     ))
 
+  it("tell each registration once, of those that were made over connections that are cut all the time", () =>
+    using((client) =>
+      Effect.gen(function* () {
+        const since = yield* client.newestEvent()
+        const plans = Array.from({ length: 120 }, () => Build.newPlan())
+        yield* Effect.forEach(
+          plans,
+          (plan, index) =>
+            Effect.tap(client.registerPlan(plan), () => Effect.sync(() => index % 5 === 0 && proxy.cut("some"))),
+          { concurrency: 12, discard: true }
+        )
+        const told = yield* Stream.runCollect(Stream.take(client.events(since), plans.length))
+        expect(told.map((event) => event.assetKey).sort()).toEqual(plans.map((plan) => plan.key).sort())
+      })
+    ))
+
   it("go on where they were when the server was replaced", async () => {
     const database = await freshDatabase()
     const first = await startServer({ database })
