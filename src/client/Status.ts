@@ -86,6 +86,14 @@ const unavailableAdvice = (address: string, details: string): string =>
     ? `. Nobody can be reached at ${address}: is the orchestrator running there, and does it expect TLS exactly when this client uses it?`
     : ". The call may have been carried out: make it again, or look before you do"
 
+/** What grpc-js says where the time was over before there was a connection. */
+const noConnectionInTime = /Waiting for LB pick|name resolution in progress/i
+
+const deadlineAdvice = (address: string, details: string): string =>
+  noConnectionInTime.test(details)
+    ? `. There was no connection to ${address} in time: is that the orchestrator's gRPC port? A longer \`timeout\` waits longer`
+    : ". The call may have been carried out: look before you make it again, or give it more time by `timeout`"
+
 const untrustedAdvice = (address: string): string =>
   `. TLS with ${address} failed: tls.ca must be the CA of the server's certificate, the certificate must name the host (tls.serverName where it differs), and a server with mutual TLS must know the CA of tls.certificate`
 
@@ -111,9 +119,7 @@ export const fromStatus = (place: CallPlace, { code, details, metadata }: Status
         ? new Untrusted(fields(untrustedAdvice(place.address)))
         : new Unavailable({ ...fields(unavailableAdvice(place.address, details)), inDoubt: !notSent.test(details) })
     case status.DEADLINE_EXCEEDED:
-      return new DeadlineExceeded(
-        fields(". The call may have been carried out: look before you make it again, or give it more time by `timeout`")
-      )
+      return new DeadlineExceeded(fields(deadlineAdvice(place.address, details)))
     case status.RESOURCE_EXHAUSTED:
       return new ResourceExhausted(fields(". A larger maxResponseSize takes larger answers, smaller pages are shorter"))
     case status.UNIMPLEMENTED:

@@ -25,10 +25,12 @@ import * as HttpServer from "./HttpServer.ts"
 import { handlers } from "./handlers/index.ts"
 import { TlsCredentials } from "./TlsCredentials.ts"
 
+/** The version of this package. */
 export const version: string = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")).version
 
 /** What a running server can tell of itself. */
 export interface Running {
+  /** The IP address that both ports are on. */
   readonly address: string
   readonly grpcPort: number
   readonly httpPort: number
@@ -55,6 +57,7 @@ export const chooseDatabase = (
         ({ dataDir, url }) => ({ url, dataDir })
       )
 
+/** Why a start failed. Each message says what is wrong, and what to do. */
 export type StartError = EmbeddedPostgres.EmbeddedPostgresError | GrpcServer.ListenError | Migrator.DatabaseUnusable
 
 /** The channels; those of a file change with it. */

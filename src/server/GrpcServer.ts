@@ -29,7 +29,9 @@ export interface GrpcServerOptions extends Middleware.MiddlewareOptions {
   readonly address: string
   /** 0 takes a free one. */
   readonly port: number
+  /** The largest message that is received, in bytes. */
   readonly maxRequestSize: number
+  /** TLS or none: `ServerCredentials.createSsl(…)`, `ServerCredentials.createInsecure()`. */
   readonly credentials: ServerCredentials
   /** How long running calls may take to end when the server does. */
   readonly drainTimeout: Duration.Duration

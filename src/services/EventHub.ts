@@ -26,6 +26,7 @@ import { EventSignals, type Signal } from "./store/EventSignals.ts"
 import type { ReadError } from "./store/StoreError.ts"
 import { CommittedEvents } from "./Transaction.ts"
 
+/** What delivery may hold in memory and read at once. */
 export interface EventHubOptions {
   /** How many of the newest events of a channel are kept ready, and how many bytes of them. */
   readonly ring: RingBounds

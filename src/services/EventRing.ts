@@ -7,12 +7,14 @@ import type { Committed } from "./store/Database.ts"
 
 /** An event as it goes to a subscriber: encoded once for all of them. */
 export interface EncodedEvent {
+  /** Its place in the log of its channel, from 1. */
   readonly position: number
   readonly id: string
   /** Its message behind the prefix of a stream (EventCodec.frame). */
   readonly frame: Uint8Array
 }
 
+/** What a ring holds at most, for each channel with subscribers. */
 export interface RingBounds {
   readonly maxEvents: number
   readonly maxBytes: number

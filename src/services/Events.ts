@@ -22,10 +22,15 @@ import type { ReadError } from "./store/StoreError.ts"
 
 /** What a query may ask for; empty texts, unset kinds and times do not filter, unknown kinds find nothing. */
 export interface EventQuery {
+  /** Exactly this key, whatever the kind. */
   readonly assetKey: string
+  /** `ASSET_COMPUTE_TASK`, `ASSET_UNKNOWN` for any. */
   readonly assetKind: string
+  /** `EVENT_ASSET_CREATED`, `EVENT_UNKNOWN` for any. */
   readonly eventKind: string
+  /** Pairs that the event's metadata contains, with their letter case. */
   readonly metadata: ReadonlyMap<string, string>
+  /** Inclusive, as `end` is. */
   readonly start: { readonly seconds: bigint; readonly nanos: number } | undefined
   readonly end: { readonly seconds: bigint; readonly nanos: number } | undefined
 }

@@ -46,6 +46,7 @@ class CommitHooks extends Context.Reference<(effect: Effect.Effect<void>) => voi
 export const afterCommit = (effect: Effect.Effect<void>): Effect.Effect<void> =>
   Effect.map(CommitHooks, (add) => add(effect))
 
+/** The bounds of every transaction. */
 export interface TransactionOptions {
   /** How long a transaction that was lost to others is run again. */
   readonly retryBudget: Duration.Duration

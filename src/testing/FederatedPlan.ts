@@ -13,6 +13,7 @@ import type { NewDataSample } from "../layers/wire/generated/datasample.ts"
 import type { NewFunction } from "../layers/wire/generated/function.ts"
 import * as Requests from "./Requests.ts"
 
+/** How large a plan is, and whose. */
 export interface FederatedPlanOptions {
   /** Left out: `MyOrg1MSP` and `MyOrg2MSP`. */
   readonly organizations?: ReadonlyArray<string>
@@ -29,9 +30,12 @@ export interface Dataset {
   readonly samples: ReadonlyArray<NewDataSample>
 }
 
+/** What a task does. */
 export type Step = "train" | "aggregate" | "test"
 
+/** The requests of a plan, and what it needs. */
 export interface FederatedPlan {
+  /** Owns functions and plan, and aggregates: the first organization. */
   readonly owner: string
   readonly datasets: ReadonlyArray<Dataset>
   readonly functions: Readonly<Record<Step, NewFunction>>

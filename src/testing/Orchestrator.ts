@@ -17,6 +17,7 @@ import * as AppConfig from "../layers/config/AppConfig.ts"
 import { startInMemory } from "../server/App.ts"
 import type { ChannelMap } from "../services/Channels.ts"
 
+/** What an orchestrator for tests begins with. */
 export interface OrchestratorOptions {
   /** Left out: `mychannel` and `yourchannel`, each with `MyOrg1MSP` and `MyOrg2MSP`. */
   readonly channels?: ChannelMap
@@ -64,6 +65,7 @@ const start = ({ channels, registered = true }: OrchestratorOptions): Effect.Eff
     Effect.orDie
   )
 
+/** An orchestrator that a test may call: `layer(Orchestrator.layer)("…", (it) => …)`. */
 export class Orchestrator extends Context.Service<
   Orchestrator,
   Running & {
@@ -75,6 +77,7 @@ export class Orchestrator extends Context.Service<
     ) => Effect.Effect<OrchestratorClient, never, Scope.Scope>
   }
 >()("orchestrator/testing/Orchestrator") {
+  /** With channels of a test, or with nobody registered. */
   static readonly layerWith = (options: OrchestratorOptions): Layer.Layer<Orchestrator> =>
     Layer.effect(
       Orchestrator,
@@ -93,6 +96,7 @@ export class Orchestrator extends Context.Service<
 export interface StartedOrchestrator extends Running, AsyncDisposable {
   /** A client of an organization, `MyOrg1MSP` in `mychannel` when left out. Closed with the orchestrator. */
   readonly client: (organization?: string, channel?: string, behaviour?: Behaviour) => Promise<PromiseClient>
+  /** Ends it, and its clients. */
   readonly close: () => Promise<void>
 }
 

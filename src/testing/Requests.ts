@@ -13,33 +13,46 @@ import type { FunctionInput, FunctionMessage, FunctionOutput, NewFunction } from
 import type { NewModel } from "../layers/wire/generated/model.ts"
 import type { NewPerformance } from "../layers/wire/generated/performance.ts"
 
+/** An asset by its key, or by itself. */
 export type Keyed = string | { readonly key: string }
+/** The key of an asset that is named either way. */
 export const keyOf = (asset: Keyed): string => (typeof asset === "string" ? asset : asset.key)
 
+/** A fresh key. */
 export const newKey = (): string => randomUUID()
 /** Fresh keys in ascending order. */
 export const newKeys = (count: number): Array<string> => Array.from({ length: count }, newKey).sort()
+/** A checksum of nothing that there is: 64 hexadecimal characters. */
 export const checksum = (): string => randomBytes(32).toString("hex")
+/** An address that no other asset has. */
 export const addressable = (): Addressable => ({
   checksum: checksum(),
   storageAddress: `https://storage.example.org/${newKey()}`
 })
 
+/** Permissions for all organizations. */
 export const everybody: NewPermissions = { public: true, authorizedIds: [] }
-/** The owner, who is always among them, need not be named. */
+/** Permissions for these. The owner, who is always among them, need not be named. */
 export const only = (...authorizedIds: Array<string>): NewPermissions => ({ public: false, authorizedIds })
 
 /** What goes in and out of a function: `{ inputs: { models: optional(many(model)) }, outputs: { out: model } }`. */
 type Slot = FunctionInput & FunctionOutput
 const slot = (kind: AssetKind): Slot => ({ kind, multiple: false, optional: false })
+/** An input or output that is a model. */
 export const model = slot("ASSET_MODEL")
+/** An output that is a performance. */
 export const performance = slot("ASSET_PERFORMANCE")
+/** An input that is a data manager. */
 export const dataManager = slot("ASSET_DATA_MANAGER")
+/** An input that is a data sample. */
 export const dataSample = slot("ASSET_DATA_SAMPLE")
+/** The same, any number of times. */
 export const many = (one: Slot): Slot => ({ ...one, multiple: true })
+/** The same, or nothing. */
 export const optional = (one: Slot): Slot => ({ ...one, optional: true })
 type Slots = Readonly<Record<string, Slot>>
 
+/** What a test wants of a function: inputs and outputs by their identifiers. */
 export interface FunctionFields extends Partial<Omit<NewFunction, "inputs" | "outputs">> {
   readonly inputs?: Slots
   readonly outputs?: Slots
@@ -61,6 +74,7 @@ export const newFunction = ({
   ...fields
 })
 
+/** A plan without a tag or metadata. */
 export const newPlan = (fields: Partial<NewComputePlan> = {}): NewComputePlan => ({
   key: newKey(),
   tag: "",
@@ -69,6 +83,7 @@ export const newPlan = (fields: Partial<NewComputePlan> = {}): NewComputePlan =>
   ...fields
 })
 
+/** A data manager that everybody may use. */
 export const newDataManager = (fields: Partial<NewDataManager> = {}): NewDataManager => ({
   key: newKey(),
   name: "manager",
@@ -81,6 +96,7 @@ export const newDataManager = (fields: Partial<NewDataManager> = {}): NewDataMan
   ...fields
 })
 
+/** A data sample of these managers. */
 export const newDataSample = (managers: ReadonlyArray<Keyed> = [], key = newKey()): NewDataSample => ({
   key,
   dataManagerKeys: managers.map(keyOf),
@@ -100,6 +116,7 @@ export const from = (identifier: string, parent: Keyed, outputIdentifier = "out"
   ref: { $case: "parentTaskOutput", value: { parentTaskKey: keyOf(parent), outputIdentifier } }
 })
 
+/** What becomes of an output: for everybody and kept, unless said otherwise. */
 export const output = (
   permissions: NewPermissions | undefined = everybody,
   transient = false
@@ -108,6 +125,7 @@ export const output = (
   transient
 })
 
+/** What a test wants of a task: outputs by their identifiers. */
 export interface TaskFields extends Partial<Omit<NewComputeTask, "outputs">> {
   readonly outputs?: Readonly<Record<string, NewComputeTaskOutput>>
   /** What becomes of each model, where `outputs` does not say it. */
@@ -133,6 +151,7 @@ export const newTask = (
   ...fields
 })
 
+/** A model for an output of this task: of `out`, unless said otherwise. */
 export const newModel = (task: Keyed, identifier = "out", key = newKey()): NewModel => ({
   key,
   computeTaskKey: keyOf(task),
@@ -140,13 +159,14 @@ export const newModel = (task: Keyed, identifier = "out", key = newKey()): NewMo
   address: addressable()
 })
 
+/** A performance for an output of this task: of `out`, unless said otherwise. */
 export const newPerformance = (task: Keyed, performanceValue = 0.5, identifier = "out"): NewPerformance => ({
   computeTaskKey: keyOf(task),
   computeTaskOutputIdentifier: identifier,
   performanceValue
 })
 
-/** Of an execution that failed; of the build of a function with `FAILED_ASSET_FUNCTION` and `ERROR_TYPE_BUILD`. */
+/** A report of an execution that failed; of the build of a function with `FAILED_ASSET_FUNCTION` and `ERROR_TYPE_BUILD`. */
 export const newFailureReport = (failed: Keyed, fields: Partial<NewFailureReport> = {}): NewFailureReport => ({
   assetKey: keyOf(failed),
   assetType: "FAILED_ASSET_COMPUTE_TASK",

@@ -7,8 +7,9 @@ import { afterAll, describe, expect, it } from "vitest"
 import { Proxy } from "../../bench/chaos/Proxy.ts"
 import * as Client from "../../src/client/Client.ts"
 import type { ClientOptions } from "../../src/client/ClientOptions.ts"
-import type { Signal } from "../../src/client/Events.ts"
+import * as Events from "../../src/client/Events.ts"
 import { connect } from "../../src/client/PromiseClient.ts"
+import { Event } from "../../src/layers/wire/generated/event.ts"
 import * as Build from "../blackbox/Builders.ts"
 import * as Drivers from "../blackbox/Drivers.ts"
 import { freshDatabase, startServer } from "../blackbox/Server.ts"
@@ -57,6 +58,22 @@ describe("events", () => {
       })
     ))
 
+  it("tell each registration once, of those that were made over connections that are cut all the time", () =>
+    using((client) =>
+      Effect.gen(function* () {
+        const since = yield* client.newestEvent()
+        const plans = Array.from({ length: 120 }, () => Build.newPlan())
+        yield* Effect.forEach(
+          plans,
+          (plan, index) =>
+            Effect.tap(client.registerPlan(plan), () => Effect.sync(() => index % 5 === 0 && proxy.cut("some"))),
+          { concurrency: 12, discard: true }
+        )
+        const told = yield* Stream.runCollect(Stream.take(client.events(since), plans.length))
+        expect(told.map((event) => event.assetKey).sort()).toEqual(plans.map((plan) => plan.key).sort())
+      })
+    ))
+
   it("go on where they were when the server was replaced", async () => {
     const database = await freshDatabase()
     const first = await startServer({ database })
@@ -65,7 +82,7 @@ describe("events", () => {
     const options = { ...through, address: `127.0.0.1:${moving.port}` }
     const [before, after] = [Build.newPlan(), Build.newPlan()]
     const seen: Array<string> = []
-    const signals: Array<Signal["_tag"]> = []
+    const signals: Array<Events.Signal["_tag"]> = []
     const reading = using(
       (client) =>
         client.subscription().pipe(
@@ -141,6 +158,22 @@ describe("events", () => {
   })
 })
 
+describe("the rpc itself", () => {
+  it("is one call: it fails when the server goes away in the middle, and what came before is given out", () =>
+    using((client) =>
+      Effect.gen(function* () {
+        let count = 0
+        const error = yield* client.subscribeToEvents({ startEventId: "" }).pipe(
+          Stream.tap(() => Effect.sync(() => ++count === 1 && proxy.cut("all"))),
+          Stream.runDrain,
+          Effect.flip
+        )
+        expect(count).toBeGreaterThan(0)
+        expect(error).toMatchObject({ _tag: "Unavailable", rpc: "SubscribeToEvents" })
+      })
+    ))
+})
+
 describe("a subscription", () => {
   it("is live behind everything that the channel held, at once where that is nothing, and again after each loss", () =>
     using((client) =>
@@ -172,6 +205,31 @@ describe("a subscription", () => {
         expect(seen.slice(-2)).toEqual(["Live", "Event"])
       })
     ))
+
+  it("of a log whose newest event by time stands before its place is live with the next event", async () => {
+    const at = (id: string, seconds: bigint): Event => ({
+      ...Event.decode(new Uint8Array()),
+      id,
+      timestamp: { seconds, nanos: 0 }
+    })
+    const { subscription } = Events.make({
+      newest: () => Effect.succeed(at("taken over", 5n)),
+      newestOnce: Effect.succeed(at("taken over", 5n)),
+      subscribe: () =>
+        Stream.make(
+          { _tag: "Accepted" as const },
+          { _tag: "Message" as const, message: at("older", 4n) },
+          { _tag: "Message" as const, message: at("new", 6n) }
+        ),
+      retryFor: 0
+    })
+    const signals = await Effect.runPromise(Stream.runCollect(Stream.take(subscription("behind it"), 3)))
+    expect(signals.map((signal) => (signal._tag === "Event" ? signal.event.id : signal._tag))).toEqual([
+      "older",
+      "Live",
+      "new"
+    ])
+  })
 
   it("of an empty channel is live at once", async () => {
     const empty = await startServer({ organizations: false })

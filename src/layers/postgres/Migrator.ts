@@ -46,7 +46,9 @@ export const unusable = (error: SqlError): DatabaseUnusable => {
 
 /** What a look at a database shows. */
 export interface DatabaseState {
+  /** PostgreSQL's own: `17.4`. */
   readonly version: string
+  /** Who this server is to the database. */
   readonly role: string
   readonly isSuperuser: boolean
   /** The last schema that was applied, 0 when there is none, and the last that this server knows. */
