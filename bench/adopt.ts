@@ -22,7 +22,7 @@ const key = (kind: string, n: string) => `md5('${kind}' || (${n}))::uuid`
 const open = `'{"process": {"public": true, "authorizedIds": ["MyOrg1MSP"]}, "download": {"public": true, "authorizedIds": ["MyOrg1MSP"]}}'`
 const own = `'{"authorizedIds": ["MyOrg1MSP", "MyOrg2MSP"]}'`
 const at = (n: string) => `'2026-01-01'::timestamptz + (${n}) * interval '1 ms'`
-const rfc = (time: string) => `to_char(${time} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`
+const rfc = (time: string) => `to_char((${time}) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`
 const isFirst = `n % ${perPlan} = 0`
 
 /** A task as its events hold it. */
