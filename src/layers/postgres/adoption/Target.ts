@@ -85,7 +85,12 @@ const failed = (error: SqlError): TargetError => {
   const known = translate(error)
   if (known._tag === "Conflict") {
     return new TargetUnusable({
-      message: `${known.message}, in another channel of the target, or as an id of its log: nothing was written`
+      message: `${known.message} in another channel of the target: nothing was written`
+    })
+  }
+  if (known._tag === "Contended") {
+    return new TargetUnusable({
+      message: "another session holds what the adoption needs of the target: nothing was written. Stop this server's processes, and adopt again"
     })
   }
   return isConnectionLoss(error)
