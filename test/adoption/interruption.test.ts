@@ -1,6 +1,7 @@
 /** An adoption that ends in its middle leaves nothing behind, and the same command works again. */
 import * as Effect from "effect/Effect"
 import { describe, expect, it, vi } from "vitest"
+import { tables } from "../../src/schema/Adoption.ts"
 import * as Proxy from "../concurrency/Proxy.ts"
 import { type Database, database, emptyDatabase, envOf, run } from "../server/Program.ts"
 import { execute } from "../support/database.ts"
@@ -121,6 +122,19 @@ describe("channels", () => {
     expect((await adopt({ ...both, channels: ["mychannel"] })).failure).toBeUndefined()
     expect((await verify(both)).failure).toBeUndefined()
   }, 60_000)
+
+  it("share no keys: one that another channel of the target has stops the adoption", async () => {
+    const [old, target] = await Promise.all([oldDatabase(), emptyDatabase()])
+    const both = { from: old.url, target: target.url }
+    expect((await adopt({ ...both, channels: ["yourchannel"] })).failure).toBeUndefined()
+    for (const table of tables)
+      await execute(old.url, `UPDATE public.${table} SET channel = 'third' WHERE channel = 'yourchannel'`)
+    const { failure } = await adopt({ ...both, channels: ["third"] })
+    expect(failure).toMatch(
+      /^function with key ".*" already exists in another channel of the target: nothing was written$/
+    )
+    expect(await rows(target.url, "SELECT FROM orchestrator.organizations WHERE channel = 'third'")).toEqual([])
+  })
 
   it("that nobody may use yet are adopted, with a warning", async () => {
     const [old, target] = await Promise.all([oldDatabase(), emptyDatabase()])

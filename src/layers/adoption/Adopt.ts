@@ -37,7 +37,9 @@ export const channel = Effect.fnUntraced(function* (adoption: Adoption, name: st
       yield* copyAssets(adoption, name, table, leftOut)
       continue
     }
-    yield* leftOut.findTasks(adoption.old, table)
+    yield* leftOut.findTasks(adoption.old, table, (rows) => {
+      adoption.progress.tally(name, table.table).read += rows
+    })
     yield* copyAssets(adoption, name, table, leftOut)
     yield* copyParents(adoption, name, leftOut)
   }

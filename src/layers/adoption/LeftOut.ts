@@ -44,10 +44,16 @@ export class LeftOut<E> {
     })
   }
 
-  /** Finds the tasks that are left out, and those below them. */
-  findTasks(old: OldDatabase, table: OldTable): Effect.Effect<void, E | OldDatabaseUnusable> {
+  /** Finds the tasks that are left out, and those below them. `onRead` is told how many rows were looked at. */
+  findTasks(
+    old: OldDatabase,
+    table: OldTable,
+    onRead: (rows: number) => void
+  ): Effect.Effect<void, E | OldDatabaseUnusable> {
     return Effect.gen({ self: this }, function* () {
-      yield* old.forEachBatch(table.sql, [this.#channel], (rows) => Effect.asVoid(this.take(table, rows)))
+      yield* old.forEachBatch(table.sql, [this.#channel], (rows) =>
+        Effect.map(this.take(table, rows), () => onRead(rows.length))
+      )
       const roots = [...(this.#keys.get(table.table) ?? [])]
       if (roots.length === 0) return
       yield* old.forEachBatch(descendants, [this.#channel, roots], (rows) =>

@@ -11,7 +11,7 @@ export interface Tally {
   readonly table: Table
   /** Rows that the old database has. */
   readonly total: number
-  /** Rows that were looked at. */
+  /** Rows that were read, in all passes. */
   read: number
   /** Rows that were taken over, or compared. */
   done: number
@@ -34,6 +34,8 @@ export const make = (
   counts: ReadonlyMap<string, ReadonlyMap<Table, number>>,
   channels: ReadonlyArray<string>,
   tables: ReadonlyArray<Table>,
+  /** How often the rows of a table are read. */
+  passes: (table: Table) => number,
   say: (line: string) => Effect.Effect<void>
 ): Effect.Effect<Progress, never, Scope.Scope> =>
   Effect.gen(function* () {
@@ -49,15 +51,16 @@ export const make = (
         })
       )
     )
-    const total = tallies.reduce((sum, tally) => sum + tally.total, 0)
+    const total = tallies.reduce((sum, tally) => sum + tally.total * passes(tally.table), 0)
     const begun = yield* Clock.currentTimeMillis
     const line = Effect.gen(function* () {
       const read = tallies.reduce((sum, tally) => sum + tally.read, 0)
       const now = tallies.findLast((tally) => tally.read > 0)
       if (now === undefined || read === total) return
       const rate = read / Math.max(0.001, ((yield* Clock.currentTimeMillis) - begun) / 1000)
+      const left = read * 100 < total ? "" : `, ${duration((total - read) / rate)} left`
       yield* say(
-        `${now.channel} ${now.table}: ${whole(read)} of ${whole(total)} rows (${Math.floor((100 * read) / total)} %), ${whole(rate)} rows/s, ${duration((total - read) / rate)} left`
+        `${now.channel} ${now.table}: ${whole(read)} of ${whole(total)} rows (${Math.floor((100 * read) / total)} %), ${whole(rate)} rows/s${left}`
       )
     })
     yield* Effect.forkScoped(Effect.repeat(Effect.delay(line, "2 seconds"), Schedule.forever))

@@ -38,7 +38,9 @@ export const channel = Effect.fnUntraced(function* (verification: Verification, 
   const leftOut = new LeftOut(name, () => Effect.void)
   for (const table of oldTables) {
     if (table.table === "compute_tasks" && verification.skipped.size > 0)
-      yield* leftOut.findTasks(verification.old, table)
+      yield* leftOut.findTasks(verification.old, table, (rows) => {
+        verification.progress.tally(name, table.table).read += rows
+      })
     yield* compareAssets(verification, name, table, leftOut)
   }
   yield* compareEvents(verification, name)

@@ -14,7 +14,6 @@ import * as Migrator from "../../layers/postgres/Migrator.ts"
 import { tables } from "../../schema/Adoption.ts"
 import type { ChannelName } from "../../schema/Key.ts"
 import { chooseDatabase, type Running, start, version } from "../App.ts"
-import * as Adopt from "./Adopt.ts"
 import * as Configuration from "./Configuration.ts"
 import * as Doctor from "./Doctor.ts"
 import * as EventsTail from "./EventsTail.ts"
@@ -148,6 +147,8 @@ const adopt = Command.make(
       Effect.gen(function* () {
         const config = yield* configuration
         const { url } = yield* chooseDatabase(config)
+        // Not before it is asked for: a server has no use for its modules.
+        const Adopt = yield* Effect.promise(() => import("./Adopt.ts"))
         const options = { from, target: url, configured: config.channels, channels: channel, skipInvalid }
         if (verify) return yield* Adopt.verify(options)
         const file = Option.getOrElse(

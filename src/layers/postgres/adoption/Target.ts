@@ -90,7 +90,8 @@ const failed = (error: SqlError): TargetError => {
   }
   if (known._tag === "Contended") {
     return new TargetUnusable({
-      message: "another session holds what the adoption needs of the target: nothing was written. Stop this server's processes, and adopt again"
+      message:
+        "another session holds what the adoption needs of the target: nothing was written. Stop this server's processes, and adopt again"
     })
   }
   return isConnectionLoss(error)
