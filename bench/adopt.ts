@@ -118,6 +118,17 @@ const execute = (url: string, statements: ReadonlyArray<string>) =>
     )
   )
 
+/** What a database takes on the disk, in MiB. */
+const sizeOf = (url: string) =>
+  Effect.scoped(
+    Effect.flatMap(PgConnection.make({ url: Redacted.make(url) }), (connection) =>
+      Effect.map(
+        connection.query("SELECT (pg_database_size(current_database()) / 1048576)::float8 AS size"),
+        ({ rows }) => Number(rows[0]?.size).toFixed(0)
+      )
+    )
+  )
+
 /** Resident memory of a process in MiB. */
 const memory = (pid: number | undefined): number => {
   try {
@@ -195,6 +206,7 @@ await Effect.runPromise(
           `${what}: ${rows} events and ${tasks} tasks in ${seconds.toFixed(1)} s, ${Math.round(rows / seconds)} events/s; memory at most ${peak.toFixed(0)} MiB, ${(peak - base).toFixed(0)} over an idle server's ${base.toFixed(0)}`
         )
       }
+      console.log(`the old database takes ${yield* sizeOf(old)} MiB, the new one ${yield* sizeOf(target)}`)
     })
   )
 )

@@ -53,11 +53,11 @@ export const rows = (url: string, sql: string, params: ReadonlyArray<unknown> = 
 /** What the old server answered, by channel and rpc. */
 export const answers = JSON.parse(read("answers.json"))
 
-/** Runs something while nobody else can write a table. */
-export const whileLocked = <A>(url: string, table: string, what: () => Promise<A>): Promise<A> =>
+/** Runs something while nobody else can write a table, or read it either. */
+export const whileLocked = <A>(url: string, table: string, what: () => Promise<A>, mode = "SHARE"): Promise<A> =>
   PgConnection.make({ url: Redacted.make(url) }).pipe(
     Effect.tap((connection) => connection.query("BEGIN")),
-    Effect.tap((connection) => connection.query(`LOCK TABLE ${table} IN SHARE MODE`)),
+    Effect.tap((connection) => connection.query(`LOCK TABLE ${table} IN ${mode} MODE`)),
     Effect.flatMap(() => Effect.promise(what)),
     Effect.scoped,
     Effect.runPromise

@@ -81,6 +81,22 @@ describe("in the middle", () => {
   )
 })
 
+it("a verification that is interrupted proves nothing, and does not look like a success", async () => {
+  const [old, target] = await Promise.all([oldDatabase(), database()])
+  await adoptAgain(old, target)
+  const env = await envOf(target)
+  const interrupted = async () => {
+    const program = run(env, "adopt", "--verify", "--from", old.url)
+    await isWaiting(target)
+    program.process.kill("SIGTERM")
+    return program.exited
+  }
+  const { code, stderr, stdout } = await whileLocked(target.url, "orchestrator.events", interrupted, "ACCESS EXCLUSIVE")
+  expect(code).toBe(130)
+  expect(stderr).toContain("interrupted: nothing is proven")
+  expect(stdout).not.toContain("no difference")
+}, 60_000)
+
 describe("at the commit", () => {
   const through = (cut: "before the commit" | "after the commit", old: Database, target: Database) =>
     Effect.runPromise(

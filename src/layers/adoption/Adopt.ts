@@ -1,6 +1,7 @@
 /**
- * Takes over a database of Substra orchestrator 1.0.0: table by table in the order in which rows need one another, then
- * the log. Rows that break a rule, and rows that need those, are collected; with any that may not be left out nothing is written.
+ * Takes over a channel of a database of Substra orchestrator 1.0.0: table by table in the order in which rows need one
+ * another, then the log. Rows that break a rule, and rows that need those, are collected; once there are any that may
+ * not be left out, the rest is only looked at.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -11,10 +12,10 @@ import { type OldTable, oldTables, parents } from "../postgres/adoption/OldAsset
 import type { OldDatabase } from "../postgres/adoption/OldDatabase.ts"
 import * as OldEvents from "../postgres/adoption/OldEvents.ts"
 import type { Target } from "../postgres/adoption/Target.ts"
-import * as OldEventCodec from "../wire/OldEventCodec.ts"
 import type { InvalidRows, InvalidRowsUnwritable } from "./InvalidRows.ts"
 import { isWithoutManager, LeftOut } from "./LeftOut.ts"
 import type { Progress } from "./Progress.ts"
+import { readEvent } from "./ReadEvent.ts"
 
 export interface Adoption {
   readonly old: OldDatabase
@@ -82,12 +83,6 @@ const stepOf = (event: OldEvents.OldEvent): ReadonlyArray<ProfilingStep> => {
   return Result.isSuccess(step) ? [step.success] : []
 }
 
-/** Why an event cannot be taken over. */
-export const failureOf = (
-  event: Result.Result<OldEvents.OldEvent, string>,
-  message: Result.Result<Uint8Array, string>
-): string => (Result.isFailure(event) ? event.failure : Result.isFailure(message) ? message.failure : "")
-
 /** Positions are dense in the channel, in the old order. */
 const copyEvents = Effect.fnUntraced(function* (adoption: Adoption, name: string, leftOut: Rejected) {
   const tally = adoption.progress.tally(name, "events")
@@ -97,15 +92,15 @@ const copyEvents = Effect.fnUntraced(function* (adoption: Adoption, name: string
       const placed: Array<PlacedEvent> = []
       const steps: Array<ProfilingStep> = []
       for (const row of rows) {
-        const event = OldEvents.decode(row)
-        const message = Result.flatMap(event, (one) => OldEventCodec.encode(name, one))
-        if (Result.isFailure(event) || Result.isFailure(message)) {
-          yield* leftOut.add("events", String(row.id), failureOf(event, message), row)
+        const read = readEvent(name, row)
+        if (Result.isFailure(read)) {
+          yield* leftOut.add("events", String(row.id), read.failure, row)
           continue
         }
+        const { event, message } = read.success
         position++
-        placed.push({ ...event.success, position, message: message.success })
-        steps.push(...stepOf(event.success))
+        placed.push({ ...event, position, message })
+        steps.push(...stepOf(event))
       }
       if (placed.length > 0) yield* writable(adoption)?.events(name, placed, steps) ?? Effect.void
       tally.read += rows.length

@@ -7,8 +7,7 @@ import * as Result from "effect/Result"
 import { type Problem, type StoredAsset, type Table, tables } from "../../schema/Adoption.ts"
 import { descendants, type OldTable } from "../postgres/adoption/OldAssets.ts"
 import type { OldDatabase, OldDatabaseUnusable } from "../postgres/adoption/OldDatabase.ts"
-
-type Row = Parameters<OldTable["decode"]>[0]
+import type { Row } from "../postgres/Session.ts"
 
 export class LeftOut<E> {
   readonly #channel: string

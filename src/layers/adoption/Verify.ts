@@ -10,12 +10,13 @@ import type { OldDatabase } from "../postgres/adoption/OldDatabase.ts"
 import * as OldEvents from "../postgres/adoption/OldEvents.ts"
 import type { OurEvent } from "../postgres/adoption/OurAssets.ts"
 import type { TargetReader } from "../postgres/adoption/Target.ts"
+import type { Row } from "../postgres/Session.ts"
 import { difference } from "../wire/Difference.ts"
 import { assetOf } from "../wire/EventCodec.ts"
 import * as OldEventCodec from "../wire/OldEventCodec.ts"
-import { failureOf } from "./Adopt.ts"
 import { isWithoutManager, LeftOut } from "./LeftOut.ts"
 import type { Progress } from "./Progress.ts"
+import { type ReadEvent, readEvent } from "./ReadEvent.ts"
 
 export interface Difference {
   readonly channel: string
@@ -92,7 +93,7 @@ const compareAssets = Effect.fnUntraced(function* (
 
 const compareAsset = (
   table: OldTable,
-  row: Parameters<OldTable["decode"]>[0],
+  row: Row,
   stored: StoredAsset | undefined,
   our: StoredAsset | undefined
 ): string | undefined => {
@@ -124,22 +125,12 @@ const findMore = Effect.fnUntraced(function* (
 })
 
 const compareEvent = (
-  old: OldEvents.OldEvent,
-  message: Uint8Array,
+  { event: { asset: _inMessage, id: _same, ...columns }, message }: ReadEvent,
   our: OurEvent,
   position: number
 ): string | undefined =>
-  difference(
-    {
-      position,
-      timestamp: old.timestamp,
-      assetKey: old.assetKey,
-      assetKind: old.assetKind,
-      eventKind: old.eventKind,
-      metadata: old.metadata
-    },
-    { ...our, message: undefined }
-  ) ?? OldEventCodec.eventDifference(message, our.message)
+  difference({ ...columns, position }, { ...our, message: undefined }) ??
+  OldEventCodec.eventDifference(message, our.message)
 
 const compareEvents = Effect.fnUntraced(function* (verification: Verification, name: string) {
   const { old, ours, report } = verification
@@ -155,20 +146,15 @@ const compareEvents = Effect.fnUntraced(function* (verification: Verification, n
         const key = String(row.id)
         const say = (what: string) => report({ channel: name, table: "events", key, what })
         const our = found.get(key)
-        const event = OldEvents.decode(row)
-        const message = Result.flatMap(event, (one) => OldEventCodec.encode(name, one))
+        const read = readEvent(name, row)
         if (our === undefined) {
-          if (verification.skipped.has("events") && Result.isFailure(message)) tally.invalid++
-          else say(Result.isFailure(message) ? `${absent}: ${message.failure}` : absent)
+          if (verification.skipped.has("events") && Result.isFailure(read)) tally.invalid++
+          else say(Result.isFailure(read) ? `${absent}: ${read.failure}` : absent)
           continue
         }
         position++
         tally.done++
-        if (Result.isFailure(event) || Result.isFailure(message)) {
-          say(failureOf(event, message))
-          continue
-        }
-        const what = compareEvent(event.success, message.success, our, position)
+        const what = Result.isFailure(read) ? read.failure : compareEvent(read.success, our, position)
         if (what !== undefined) say(what)
       }
       tally.read += rows.length

@@ -182,14 +182,7 @@ export const adopt = (options: AdoptOptions) =>
     yield* opened?.analyze ?? Effect.void
   }).pipe(
     Effect.scoped,
-    Effect.onInterrupt(() =>
-      Effect.andThen(
-        Effect.sync(() => {
-          process.exitCode = 130
-        }),
-        say("interrupted: what is not told as adopted was not written")
-      )
-    )
+    Effect.onInterrupt(() => say("interrupted: what is not told as adopted was not written"))
   )
 
 /** Compares, and fails when anything differs. */
@@ -230,4 +223,7 @@ export const verify = (options: Pick<AdoptOptions, "channels" | "configured" | "
     yield* Console.log(`${compared} assets and events compared: ${differences.count} differences`)
     yield* differences.print
     return yield* new AdoptionFailed({ message: `the databases differ in ${differences.count} places` })
-  }).pipe(Effect.scoped)
+  }).pipe(
+    Effect.scoped,
+    Effect.onInterrupt(() => say("interrupted: nothing is proven"))
+  )

@@ -157,6 +157,13 @@ const adopt = Command.make(
         )
         yield* Adopt.adopt({ ...options, dryRun, invalidFile: file })
       })
+    ).pipe(
+      // An end by a signal is no success: whoever waits for this command goes on by its status.
+      Effect.onInterrupt(() =>
+        Effect.sync(() => {
+          process.exitCode = 130
+        })
+      )
     )
 ).pipe(Command.withDescription("Take over the database of a Substra orchestrator 1.0.0, see docs/adopt.md"))
 

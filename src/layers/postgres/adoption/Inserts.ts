@@ -9,6 +9,7 @@ import type { Asset } from "../../../schema/Event.ts"
 import type { Timestamp } from "../../../schema/Timestamp.ts"
 import { mapJson, type Statement } from "../Session.ts"
 import { registry, timestamps } from "../Types.ts"
+import type { OurEvent } from "./OurAssets.ts"
 
 type Text = string | null
 
@@ -215,16 +216,9 @@ export const insertions = (
   }
 }
 
-/** An event at its place in the log. */
-export interface PlacedEvent {
-  readonly position: number
+/** An event for its place in the log. */
+export interface PlacedEvent extends OurEvent {
   readonly id: string
-  readonly timestamp: Timestamp
-  readonly assetKey: string
-  readonly assetKind: string
-  readonly eventKind: string
-  readonly metadata: Readonly<Record<string, string>>
-  readonly message: Uint8Array
 }
 
 const events: ReadonlyArray<Column<PlacedEvent>> = [
