@@ -158,8 +158,8 @@ const count = Effect.fnUntraced(function* (query: OldDatabase["query"]) {
 })
 
 /** What a batch may take as text, about; and how many rows at most. */
-const batchBytes = 1024 * 1024
-const batchRows = 2000
+const batchBytes = 512 * 1024
+const batchRows = 1000
 
 const sizeOf = (rows: ReadonlyArray<Row>): number => {
   let size = 0
