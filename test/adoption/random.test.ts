@@ -96,55 +96,74 @@ describe("random old rows that keep the old constraints", () => {
 
 describe("a difference between the databases", () => {
   const changes = [
-    [
-      "organizations",
-      "UPDATE organizations SET address = 'https://elsewhere.example.org' WHERE channel = 'yourchannel' AND id = 'MyOrg1MSP'",
-      "message.address"
-    ],
-    [
-      "functions",
-      "UPDATE functions SET name = 'other' WHERE key = '74ffdd76-5c4c-5a47-a051-b9a068327bcb'",
-      "message.name"
-    ],
-    [
-      "datamanagers",
-      `UPDATE data_managers SET permissions = jsonb_set(permissions, '{process,authorizedIds}', '["MyOrg2MSP", "MyOrg1MSP"]') WHERE key = '4971fc31-6a6d-5e47-8ce1-67f9046b7cc2'`,
-      "message.permissions.process.authorizedIds.0"
-    ],
-    [
-      "datasamples",
-      "UPDATE data_samples SET creation_date = creation_date + interval '1 microsecond' WHERE key = '94da2e13-21a9-5f8e-a2b1-fc94241d5fe5'",
-      "message.creationDate.nanos"
-    ],
-    [
-      "compute_plans",
-      "UPDATE compute_plans SET metadata = '{}' WHERE key = 'c6524fab-3adb-5ea4-a439-3f11ddce887d'",
-      "message.metadata.rounds"
-    ],
-    ["compute_tasks", "DELETE FROM task_parents WHERE child_key = 'cc50aa69-954c-5b24-b1d8-285de5f0306b'", "parents"],
-    ["models", "UPDATE models SET ordinal = 10 WHERE key = 'f58ad999-5423-492a-8e87-788a110172b2'", "output.ordinal"],
-    [
-      "performances",
-      "UPDATE performances SET value = 0.5 WHERE compute_task_key = 'cc50aa69-954c-5b24-b1d8-285de5f0306b'",
-      "message.performanceValue"
-    ],
-    [
-      "failure_reports",
-      "UPDATE failure_reports SET owner = 'Nobody' WHERE asset_key = '44541eb9-a542-54be-a529-442dbd271d33'",
-      "message.owner"
-    ],
-    [
-      "events",
-      "UPDATE events SET message = substr(message, 1, length(message) - 2) || '\\x6161' WHERE channel = 'mychannel' AND position = 1",
-      "asset.value"
-    ],
-    ["events", "DELETE FROM events WHERE channel = 'mychannel' AND position = 20", "it is not in the target"],
-    ["events", "UPDATE events SET position = position + 1000 WHERE channel = 'mychannel' AND position = 76", "position"]
+    {
+      table: "organizations",
+      named: "message.address",
+      change:
+        "UPDATE organizations SET address = 'https://elsewhere.example.org' WHERE channel = 'yourchannel' AND id = 'MyOrg1MSP'"
+    },
+    {
+      table: "functions",
+      named: "message.name",
+      change: "UPDATE functions SET name = 'other' WHERE key = '74ffdd76-5c4c-5a47-a051-b9a068327bcb'"
+    },
+    {
+      table: "datamanagers",
+      named: "message.permissions.process.authorizedIds.0",
+      change: `UPDATE data_managers SET permissions = jsonb_set(permissions, '{process,authorizedIds}', '["MyOrg2MSP", "MyOrg1MSP"]') WHERE key = '4971fc31-6a6d-5e47-8ce1-67f9046b7cc2'`
+    },
+    {
+      table: "datasamples",
+      named: "message.creationDate.nanos",
+      change:
+        "UPDATE data_samples SET creation_date = creation_date + interval '1 microsecond' WHERE key = '94da2e13-21a9-5f8e-a2b1-fc94241d5fe5'"
+    },
+    {
+      table: "compute_plans",
+      named: "message.metadata.rounds",
+      change: "UPDATE compute_plans SET metadata = '{}' WHERE key = 'c6524fab-3adb-5ea4-a439-3f11ddce887d'"
+    },
+    {
+      table: "compute_tasks",
+      named: "parents",
+      change: "DELETE FROM task_parents WHERE child_key = 'cc50aa69-954c-5b24-b1d8-285de5f0306b'"
+    },
+    {
+      table: "models",
+      named: "output.ordinal",
+      change: "UPDATE models SET ordinal = 10 WHERE key = 'f58ad999-5423-492a-8e87-788a110172b2'"
+    },
+    {
+      table: "performances",
+      named: "message.performanceValue",
+      change: "UPDATE performances SET value = 0.5 WHERE compute_task_key = 'cc50aa69-954c-5b24-b1d8-285de5f0306b'"
+    },
+    {
+      table: "failure_reports",
+      named: "message.owner",
+      change: "UPDATE failure_reports SET owner = 'Nobody' WHERE asset_key = '44541eb9-a542-54be-a529-442dbd271d33'"
+    },
+    {
+      table: "events",
+      named: "asset.value",
+      change:
+        "UPDATE events SET message = substr(message, 1, length(message) - 2) || '\\x6161' WHERE channel = 'mychannel' AND position = 1"
+    },
+    {
+      table: "events",
+      named: "it is not in the target",
+      change: "DELETE FROM events WHERE channel = 'mychannel' AND position = 20"
+    },
+    {
+      table: "events",
+      named: "position",
+      change: "UPDATE events SET position = position + 1000 WHERE channel = 'mychannel' AND position = 76"
+    }
   ] as const
 
   it.each(changes)(
-    "in %s is found: %s",
-    async (table, change, where) => {
+    "in $table is found and named: $named",
+    async ({ change, named, table }) => {
       const [old, target] = await Promise.all([oldDatabase(), emptyDatabase()])
       const both = { from: old.url, target: target.url }
       expect((await adopt(both)).failure).toBeUndefined()
@@ -154,7 +173,7 @@ describe("a difference between the databases", () => {
       const [first] = stdout
         .split("\n")
         .filter((line) => line.startsWith("  channel ") && line.includes(` ${table} `) && !line.includes("79f19a5a"))
-      expect(first).toContain(where)
+      expect(first).toContain(named)
     },
     60_000
   )

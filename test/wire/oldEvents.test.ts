@@ -88,6 +88,11 @@ describe("a difference", () => {
     )
   })
 
+  it("is told of bytes that are no message", () => {
+    const bytes = Result.getOrThrow(encode("mychannel", event({ key })))
+    expect(eventDifference(bytes, bytes.slice(0, -3))).toBe("its message here cannot be decoded")
+  })
+
   it("looks into maps, lists, 64-bit integers and what is absent", () => {
     expect(difference({ a: new Map([["x", 1n]]) }, { a: new Map([["x", 2n]]) })).toBe(
       'a.x: "1" in the old database, "2" here'

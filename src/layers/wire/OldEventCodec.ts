@@ -66,6 +66,11 @@ export const encode = (channel: string, event: JsonEvent): Result.Result<Uint8Ar
   )
 }
 
-/** Where two messages of events differ first; fields and entries of maps may stand in any order. */
-export const eventDifference = (one: Uint8Array, other: Uint8Array): string | undefined =>
-  Buffer.compare(one, other) === 0 ? undefined : difference(Event.decode(one), Event.decode(other))
+/** Where an old event's message and the one that was kept differ first; fields and entries of maps may stand in any order. */
+export const eventDifference = (old: Uint8Array, kept: Uint8Array): string | undefined => {
+  if (Buffer.compare(old, kept) === 0) return undefined
+  const decoded = Result.try(() => Event.decode(kept))
+  return Result.isSuccess(decoded)
+    ? difference(Event.decode(old), decoded.success)
+    : "its message here cannot be decoded"
+}

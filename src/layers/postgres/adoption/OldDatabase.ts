@@ -157,9 +157,9 @@ const count = Effect.fnUntraced(function* (query: OldDatabase["query"]) {
   return counts
 })
 
-/** What a batch may take as text, about; and how many rows at most. */
+/** What a batch may take as text, about; and how many rows at most, should large ones follow small ones. */
 const batchBytes = 512 * 1024
-const batchRows = 1000
+const batchRows = 250
 
 const sizeOf = (rows: ReadonlyArray<Row>): number => {
   let size = 0
@@ -178,7 +178,7 @@ const forEachBatch = <E, R>(
 ): Effect.Effect<void, E | OldDatabaseUnusable, R> =>
   Effect.gen(function* () {
     yield* query(`DECLARE batches NO SCROLL CURSOR FOR ${sql}`, params)
-    let size = 50
+    let size = 25
     let rows = yield* query(`FETCH ${size} FROM batches`)
     while (rows.length > 0) {
       const fitting = Math.floor(batchBytes / Math.max(1, sizeOf(rows) / rows.length))
