@@ -9,9 +9,9 @@ import { Conditions } from "./Page.ts"
 import { first, mapJson, rowDecoder, sql, toMap } from "./Session.ts"
 import { optionalTimestamp, timestamp, timestamps } from "./Types.ts"
 
-const columns = "key, owner, name, tag, creation_date, cancelation_date, failure_date, metadata, size"
+export const columns = "key, owner, name, tag, creation_date, cancelation_date, failure_date, metadata, size"
 
-const decode = rowDecoder(ComputePlan, (row) => ({
+export const decode = rowDecoder(ComputePlan, (row) => ({
   ...row,
   creationDate: row.creation_date,
   ...(row.cancelation_date === null ? {} : { cancelationDate: row.cancelation_date }),

@@ -30,7 +30,7 @@ const names = [
   "outputs",
   "size"
 ]
-const columns = names.join(", ")
+export const columns = names.join(", ")
 const columnsOf = (table: string): string => names.map((name) => `${table}.${name}`).join(", ")
 
 const fromRow = (row: Row) => ({
@@ -43,7 +43,7 @@ const fromRow = (row: Row) => ({
   outputs: toMap(row.outputs)
 })
 
-const decode = rowDecoder(ComputeTask, fromRow)
+export const decode = rowDecoder(ComputeTask, fromRow)
 
 /** A task with the outputs that its function declares. */
 const decodeWithFunction = rowDecoder(

@@ -10,9 +10,10 @@ import { Conditions } from "./Page.ts"
 import { first, mapJson, rowDecoder, sql, toMap } from "./Session.ts"
 import { timestamp } from "./Types.ts"
 
-const columns = "key, owner, name, creation_date, description, opener, permissions, logs_permission, metadata, size"
+export const columns =
+  "key, owner, name, creation_date, description, opener, permissions, logs_permission, metadata, size"
 
-const decode = rowDecoder(DataManager, (row) => ({
+export const decode = rowDecoder(DataManager, (row) => ({
   ...row,
   creationDate: row.creation_date,
   logsPermission: row.logs_permission,

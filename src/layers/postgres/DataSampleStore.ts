@@ -10,9 +10,9 @@ import { Conditions } from "./Page.ts"
 import { rowDecoder, sql } from "./Session.ts"
 import { timestamp } from "./Types.ts"
 
-const columns = "key, owner, checksum, creation_date, data_manager_keys, size"
+export const columns = "key, owner, checksum, creation_date, data_manager_keys, size"
 
-const decode = rowDecoder(DataSample, (row) => ({
+export const decode = rowDecoder(DataSample, (row) => ({
   ...row,
   creationDate: row.creation_date,
   dataManagerKeys: row.data_manager_keys

@@ -6,7 +6,7 @@ import { FailureReportStore } from "../../services/store/FailureReportStore.ts"
 import { first, rowDecoder, sql } from "./Session.ts"
 import { timestamp } from "./Types.ts"
 
-const decode = rowDecoder(FailureReport, (row) => ({
+export const decode = rowDecoder(FailureReport, (row) => ({
   assetKey: row.asset_key,
   assetType: row.asset_type,
   errorType: row.error_type,

@@ -8,10 +8,10 @@ import { Conditions } from "./Page.ts"
 import { mapJson, rowDecoder, sql, toMap } from "./Session.ts"
 import { timestamp } from "./Types.ts"
 
-const columns =
+export const columns =
   "key, owner, name, status, creation_date, description, archive, image, permissions, metadata, inputs, outputs, size"
 
-const decode = rowDecoder(Function, (row) => ({
+export const decode = rowDecoder(Function, (row) => ({
   ...row,
   creationDate: row.creation_date,
   metadata: toMap(row.metadata),

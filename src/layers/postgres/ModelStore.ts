@@ -8,7 +8,7 @@ import { assetTable } from "./AssetTable.ts"
 import { type Row, rowDecoder, sql } from "./Session.ts"
 import { timestamp } from "./Types.ts"
 
-const columns = "key, owner, compute_task_key, output_identifier, creation_date, address, permissions"
+export const columns = "key, owner, compute_task_key, output_identifier, creation_date, address, permissions"
 
 const fromRow = (row: Row) => ({
   key: row.key,
@@ -19,9 +19,9 @@ const fromRow = (row: Row) => ({
   ...(row.address === null ? {} : { address: row.address })
 })
 
-const decode = rowDecoder(Model, fromRow)
+export const decode = rowDecoder(Model, fromRow)
 
-const decodeOutput = rowDecoder(Schema.Struct({ model: Model, outputIdentifier: Schema.String }), (row) => ({
+export const decodeOutput = rowDecoder(Schema.Struct({ model: Model, outputIdentifier: Schema.String }), (row) => ({
   model: fromRow(row),
   outputIdentifier: row.output_identifier
 }))

@@ -6,7 +6,7 @@ import { OrganizationStore } from "../../services/store/OrganizationStore.ts"
 import { rowDecoder, sql } from "./Session.ts"
 import { timestamp } from "./Types.ts"
 
-const decode = rowDecoder(Organization, (row) => row)
+export const decode = rowDecoder(Organization, (row) => row)
 
 export const layer = Layer.effect(
   OrganizationStore,

@@ -8,10 +8,10 @@ import { Conditions, pageOf, pageStatement } from "./Page.ts"
 import { rowDecoder, sql } from "./Session.ts"
 import { float4, timestamp } from "./Types.ts"
 
-const columns =
+export const columns =
   "compute_task_key, output_identifier, value, creation_date, 150 + octet_length(output_identifier) AS size"
 
-const decode = rowDecoder(Performance, (row) => ({
+export const decode = rowDecoder(Performance, (row) => ({
   computeTaskKey: row.compute_task_key,
   computeTaskOutputIdentifier: row.output_identifier,
   performanceValue: row.value,

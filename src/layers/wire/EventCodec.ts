@@ -11,7 +11,8 @@ import { Event } from "./generated/event.ts"
 import { Timestamp as TimestampMessage } from "./generated/google/protobuf/timestamp.ts"
 import * as Messages from "./Messages.ts"
 
-const assetOf = (of: Asset): Event["asset"] => {
+/** An asset as the message of its kind. */
+export const assetOf = (of: Asset): Event["asset"] => {
   switch (of.kind) {
     case "ASSET_ORGANIZATION":
       return { $case: "organization", value: Messages.organization(of.asset) }

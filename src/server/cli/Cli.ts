@@ -9,10 +9,12 @@ import * as Flag from "effect/cli/Flag"
 import * as GlobalFlag from "effect/cli/GlobalFlag"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { AppConfig } from "../../layers/config/AppConfig.ts"
 import * as Logging from "../../layers/Logging.ts"
 import * as Migrator from "../../layers/postgres/Migrator.ts"
+import { tables } from "../../schema/Adoption.ts"
 import type { ChannelName } from "../../schema/Key.ts"
 import { chooseDatabase, type Running, type StartError, start, startInMemory, version } from "../App.ts"
 import * as Configuration from "./Configuration.ts"
@@ -128,6 +130,64 @@ const events = Command.make("events").pipe(
   Command.withSubcommands([tail])
 )
 
+const adopt = Command.make(
+  "adopt",
+  {
+    from: Flag.Redacted("from").pipe(
+      Flag.withDescription("The old database: a PostgreSQL URL, as ORCHESTRATOR_DATABASE_URL")
+    ),
+    channel: Flag.String("channel").pipe(
+      Flag.withDescription(
+        "A channel to take over, more than once for several; without it, all that the old database has"
+      ),
+      Flag.atLeast(0)
+    ),
+    dryRun: Flag.Boolean("dry-run").pipe(
+      Flag.withDescription("Look at everything, write nothing"),
+      Flag.withDefault(false)
+    ),
+    verify: Flag.Boolean("verify").pipe(
+      Flag.withDescription("Compare the two databases instead; exit status 1 when they differ"),
+      Flag.withDefault(false)
+    ),
+    skipInvalid: Flag.Literals("skip-invalid", tables).pipe(
+      Flag.withDescription(
+        "Leave out rows of this old table that break a rule, and what needs them; more than once for several"
+      ),
+      Flag.atLeast(0)
+    ),
+    invalidFile: Flag.String("invalid-file").pipe(
+      Flag.withDescription(
+        "Where rows that break a rule are written, if there are any; default: a new file in this folder"
+      ),
+      Flag.optional
+    )
+  },
+  ({ channel, dryRun, from, invalidFile, skipInvalid, verify }) =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const config = yield* configuration
+        const { url } = yield* chooseDatabase(config)
+        // Not before it is asked for: a server has no use for its modules.
+        const Adopt = yield* Effect.promise(() => import("./Adopt.ts"))
+        const options = { from, target: url, configured: config.channels, channels: channel, skipInvalid }
+        if (verify) return yield* Adopt.verify(options)
+        const file = Option.getOrElse(
+          invalidFile,
+          () => `adopt-invalid-${new Date().toISOString().replace(/[:.]/g, "-")}.jsonl`
+        )
+        yield* Adopt.adopt({ ...options, dryRun, invalidFile: file })
+      })
+    ).pipe(
+      // An end by a signal is no success: whoever waits for this command goes on by its status.
+      Effect.onInterrupt(() =>
+        Effect.sync(() => {
+          process.exitCode = 130
+        })
+      )
+    )
+).pipe(Command.withDescription("Take over the database of a Substra orchestrator 1.0.0, see docs/adopt.md"))
+
 const versionCommand = Command.make("version", {}, () => Console.log(version)).pipe(
   Command.withDescription("Print the version")
 )
@@ -135,7 +195,7 @@ const versionCommand = Command.make("version", {}, () => Console.log(version)).p
 /** The whole program, for the arguments of this process. */
 export const main = root.pipe(
   Command.withHandler((given) => serveWith(given, start)),
-  Command.withSubcommands([serve, migrate, doctor, events, channels, versionCommand]),
+  Command.withSubcommands([serve, migrate, adopt, doctor, events, channels, versionCommand]),
   Command.run({ version }),
   // LOG_LEVEL has a flag of its own, with the levels that deployments use.
   Effect.provideService(CliConfig.CliConfig, {
