@@ -183,7 +183,14 @@ const serve = <E>(
           callTimeout: config.ORCHESTRATOR_GRPC_CALL_TIMEOUT,
           slowCall: config.ORCHESTRATOR_SLOW_CALL,
           stalledSubscriberTimeout: config.ORCHESTRATOR_STALLED_SUBSCRIBER_TIMEOUT,
-          drainTimeout: config.ORCHESTRATOR_DRAIN_TIMEOUT
+          drainTimeout: config.ORCHESTRATOR_DRAIN_TIMEOUT,
+          limits: {
+            calls: config.ORCHESTRATOR_MAX_CALLS,
+            callsPerOrganization: config.ORCHESTRATOR_MAX_CALLS_PER_ORGANIZATION,
+            waitingPerOrganization: config.ORCHESTRATOR_MAX_WAITING_CALLS_PER_ORGANIZATION,
+            streamsPerOrganization: config.ORCHESTRATOR_MAX_STREAMS_PER_ORGANIZATION
+          },
+          maxEventLoopDelay: config.ORCHESTRATOR_MAX_EVENT_LOOP_DELAY
         })
       ),
       services

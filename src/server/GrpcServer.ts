@@ -17,8 +17,10 @@ import type { Channels } from "../services/Channels.ts"
 import type { ClientIdentity } from "../services/ClientIdentity.ts"
 import { EventHub } from "../services/EventHub.ts"
 import type { Transaction } from "../services/Transaction.ts"
+import { Admission, type Limits } from "./Admission.ts"
 import { CallMetrics } from "./CallMetrics.ts"
 import { clampDeadlines } from "./Deadlines.ts"
+import * as EventLoopDelay from "./EventLoopDelay.ts"
 import { Health } from "./Health.ts"
 import * as Middleware from "./Middleware.ts"
 import { addReflection } from "./Reflection.ts"
@@ -33,6 +35,9 @@ export interface GrpcServerOptions extends Middleware.MiddlewareOptions {
   readonly credentials: ServerCredentials
   /** How long running calls may take to end when the server does. */
   readonly drainTimeout: Duration.Duration
+  readonly limits: Limits
+  /** New unary calls are refused while the event loop is late by more. */
+  readonly maxEventLoopDelay: Duration.Duration
 }
 
 /** What to change when an address cannot be listened on. */
@@ -65,7 +70,11 @@ export const make = (
       "grpc.keepalive_time_ms": 30_000,
       "grpc.keepalive_timeout_ms": 20_000
     })
-    const middleware = Middleware.make(options, context)
+    const room = {
+      admission: new Admission(options.limits, context),
+      eventLoop: yield* EventLoopDelay.watch(options.maxEventLoopDelay)
+    }
+    const middleware = Middleware.make(options, room, context)
     for (const service of services) addService(server, service, middleware, context)
     const health = new Health(services.map((service) => service.definition.fullName))
     health.addTo(server)

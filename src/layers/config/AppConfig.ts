@@ -163,6 +163,36 @@ export const settings = {
     "16777216",
     "the bytes that these may take, for each channel with subscribers"
   ),
+  ORCHESTRATOR_MAX_CALLS: setting(
+    integer(1, 100_000),
+    256,
+    "256",
+    "unary calls that run at once in this process, of all organizations"
+  ),
+  ORCHESTRATOR_MAX_CALLS_PER_ORGANIZATION: setting(
+    integer(1, 100_000),
+    32,
+    "32",
+    "unary calls of one organization that run at once in this process; those beyond wait"
+  ),
+  ORCHESTRATOR_MAX_WAITING_CALLS_PER_ORGANIZATION: setting(
+    integer(0, 100_000),
+    512,
+    "512",
+    "unary calls of one organization that wait until others of it end; those beyond are refused with UNAVAILABLE"
+  ),
+  ORCHESTRATOR_MAX_STREAMS_PER_ORGANIZATION: setting(
+    integer(1, 1_000_000),
+    2000,
+    "2000",
+    "event streams of one organization on this process; those beyond are refused with UNAVAILABLE"
+  ),
+  ORCHESTRATOR_MAX_EVENT_LOOP_DELAY: setting(
+    durationFrom(Duration.millis(1)),
+    Duration.seconds(1),
+    "1s",
+    "new unary calls are refused with UNAVAILABLE while the process is late by more, four times in a row"
+  ),
   ORCHESTRATOR_DRAIN_TIMEOUT: setting(
     duration,
     Duration.seconds(20),
