@@ -115,16 +115,16 @@ describe("admission", () => {
 describe("the event loop", () => {
   it("is overloaded when it was late each of the last times, not when it was late once", () => {
     const delay = new EventLoopDelay(Duration.millis(100))
-    const after = (...late: ReadonlyArray<number>) => {
+    const foundAfter = (...late: ReadonlyArray<number>) => {
       for (const one of late) delay.found(one)
       return delay.isOverloaded
     }
-    expect(after(5000)).toBe(false)
-    expect(after(101, 101)).toBe(false)
-    expect(after(101)).toBe(true)
-    expect(after(99)).toBe(false)
-    expect(after(101, 101, 101)).toBe(false)
-    expect(after(101)).toBe(true)
+    expect(foundAfter(5000)).toBe(false)
+    expect(foundAfter(101, 101)).toBe(false)
+    expect(foundAfter(101)).toBe(true)
+    expect(foundAfter(99)).toBe(false)
+    expect(foundAfter(101, 101, 101)).toBe(false)
+    expect(foundAfter(101)).toBe(true)
   })
 })
 
