@@ -116,7 +116,7 @@ interface ChosenStore<E> {
 const postgres = (config: AppConfig) =>
   Effect.gen(function* () {
     const database = yield* chooseDatabase(config)
-    yield* Migrator.migrate(database)
+    yield* Migrator.waiting(Migrator.migrate(database), config.ORCHESTRATOR_DATABASE_WAIT)
     const store: ChosenStore<Migrator.DatabaseUnusable> = {
       layer: PostgresStore.layer({
         url: database.url,

@@ -41,6 +41,12 @@ export const settings = {
     "an embedded PostgreSQL",
     "the database: PostgreSQL 15 or newer, its primary; libpq's sslmode, sslrootcert, sslcert and sslkey are understood"
   ),
+  ORCHESTRATOR_DATABASE_WAIT: setting(
+    duration,
+    Duration.seconds(60),
+    "60s",
+    "how long a start waits for a database that is not there yet"
+  ),
   ORCHESTRATOR_DATA_DIR: setting(
     path,
     undefined as string | undefined,
@@ -219,8 +225,12 @@ export type AppConfig = Values & {
   readonly tls: { readonly paths: TlsPaths; readonly files: TlsFiles } | undefined
 }
 
-/** Reads all variables. An empty one is unset. */
-export const load: Effect.Effect<AppConfig, ConfigurationError> = Effect.gen(function* () {
+type ReadChannels = (values: Values) => Effect.Effect<Result.Result<ChannelMap, Problems>>
+
+/** Reads all variables, and the channels in this way. An empty variable is unset. */
+const loadWith = Effect.fnUntraced(function* (
+  readChannels: ReadChannels
+): Effect.fn.Return<AppConfig, ConfigurationError> {
   const values: Record<string, unknown> = {}
   const problems: Array<string> = []
   for (const [name, { parse, value }] of Object.entries(settings) as Array<[string, Setting<unknown>]>) {
@@ -316,3 +326,9 @@ const readChannels = (values: Values): Effect.Effect<Result.Result<ChannelMap, P
         ])
   )
 }
+
+/** All of it. */
+export const load: Effect.Effect<AppConfig, ConfigurationError> = loadWith(readChannels)
+
+/** For what needs no channels: the file of them is not looked at. */
+export const loadWithoutChannels: typeof load = loadWith(() => Effect.succeed(Result.succeed(new Map())))

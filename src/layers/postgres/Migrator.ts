@@ -4,16 +4,58 @@
  * replaces the other, and one that is too old refuses to start. One server migrates at a time.
  */
 import * as PgConnection from "@effect/sql-pg/PgConnection"
+import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import { type ConnectionConfig, connectionConfig } from "./Connection.ts"
 import { migrations } from "./migrations/index.ts"
 import type { Migration } from "./migrations/Migration.ts"
+import { isAway } from "./SqlErrors.ts"
 
 /** The database cannot be used as it is: its version, its role, its schema. The message says what to do. */
-export class DatabaseUnusable extends Data.TaggedError("DatabaseUnusable")<{ readonly message: string }> {}
+export class DatabaseUnusable extends Data.TaggedError("DatabaseUnusable")<{
+  readonly message: string
+  /** Whether it is only away, and may come by itself. */
+  readonly isAway?: boolean
+}> {}
+
+const lookAgain = 1000
+const tellAgain = 10_000
+
+/** Runs it again while the database is away, for this long, and says so. What will not mend by itself fails at once. */
+export const waiting = <A, R>(
+  effect: Effect.Effect<A, DatabaseUnusable, R>,
+  limit: Duration.Duration
+): Effect.Effect<A, DatabaseUnusable, R> =>
+  Effect.gen(function* () {
+    const begun = yield* Clock.currentTimeMillis
+    let told = Number.NEGATIVE_INFINITY
+    for (;;) {
+      const attempt = yield* Effect.result(effect)
+      if (Result.isSuccess(attempt)) return attempt.success
+      const error = attempt.failure
+      const now = yield* Clock.currentTimeMillis
+      const left = Duration.toMillis(limit) - (now - begun)
+      if (error.isAway !== true || Duration.toMillis(limit) === 0) return yield* error
+      if (left <= 0) {
+        return yield* new DatabaseUnusable({
+          message: `${error.message}. It was waited for, ${Duration.format(limit)} (ORCHESTRATOR_DATABASE_WAIT)`
+        })
+      }
+      if (now - told >= tellAgain) {
+        told = now
+        yield* Effect.logWarning(
+          `waiting for the database, ${Math.ceil(left / 1000)} s more (ORCHESTRATOR_DATABASE_WAIT)`,
+          error.message
+        )
+      }
+      yield* Effect.sleep(Duration.millis(Math.min(lookAgain, left)))
+    }
+  })
 
 const minimumVersion = 150_000
 /** 1869767528 is "orch" in ASCII, as in append_events; the second number tells this lock from a channel's. */
@@ -40,7 +82,8 @@ export const unusable = (error: SqlError): DatabaseUnusable => {
   const { cause } = error.reason
   const detail = cause instanceof Error && cause.message !== "" ? cause.message : error.message
   return new DatabaseUnusable({
-    message: `the database cannot be used: ${detail}. Look at ORCHESTRATOR_DATABASE_URL, and whether the database runs and lets this role in`
+    message: `the database cannot be used: ${detail}. Look at ORCHESTRATOR_DATABASE_URL, and whether the database runs and lets this role in`,
+    isAway: isAway(error)
   })
 }
 
