@@ -150,6 +150,7 @@ const serve = <E>(
   Effect.gen(function* () {
     const address = config.ORCHESTRATOR_LISTEN_ADDRESS ?? (store.isLocal ? "127.0.0.1" : "0.0.0.0")
     const draining = yield* Ref.make(false)
+    const grpcPort = yield* Ref.make(0)
     const { credentials, identity } = yield* security(config)
     const services = yield* Layer.build(
       ServiceLayers.layer({
@@ -169,7 +170,8 @@ const serve = <E>(
         address,
         port: config.ORCHESTRATOR_HTTP_PORT,
         metrics: config.METRICS_ENABLED,
-        draining
+        draining,
+        grpcPort
       }).pipe(Layer.provide(Layer.succeedContext(services)))
     )
     const grpc = yield* Effect.provide(
@@ -195,6 +197,7 @@ const serve = <E>(
       ),
       services
     )
+    yield* Ref.set(grpcPort, grpc.port)
     // The last to be added is the first to run: /readyz fails before anything else ends.
     yield* Effect.addFinalizer(() => Ref.set(draining, true))
     return {

@@ -131,6 +131,30 @@ export const inspect = (config: ConnectionConfig): Effect.Effect<DatabaseState, 
     (error) => Effect.fail(unusable(error))
   )
 
+type Rows = ReadonlyArray<Readonly<Record<string, unknown>>>
+
+/** Whether a newer server has migrated the database to a schema that one which knows `known` may not run on. */
+const needsNewer = (applied: Rows, known: number): string | undefined => {
+  const row = applied.find(({ oldest_server }) => Number(oldest_server) > known)
+  return row === undefined
+    ? undefined
+    : `the database's schema ${row.id} needs a newer server: this one knows schemas up to ${known}; run the version that migrated it, or a newer one`
+}
+
+/** What is wrong with the schema for a server that runs, if anything is: by the queries of an open connection. */
+export const schemaProblem = <E>(
+  query: (sql: string) => Effect.Effect<Rows, E>
+): Effect.Effect<string | undefined, E> =>
+  Effect.gen(function* () {
+    const [found] = yield* query("SELECT to_regclass('orchestrator.migrations') IS NOT NULL AS there")
+    const applied = found?.there === true ? yield* query("SELECT id, oldest_server FROM orchestrator.migrations") : []
+    const schema = Math.max(0, ...applied.map(({ id }) => Number(id)))
+    if (schema === 0) return "the database's schema is missing: run migrate, or start a server anew"
+    const known = migrations.length
+    if (schema >= known) return needsNewer(applied, known)
+    return `the database's schema is ${schema}, this server needs ${known}: run migrate, or start a server anew`
+  })
+
 const run = (
   config: ConnectionConfig,
   steps: ReadonlyArray<Migration>
@@ -150,14 +174,8 @@ const run = (
       yield* connection.query(`SELECT ${lock}`)
       yield* script(bookkeeping)
       const { rows } = yield* connection.query("SELECT id, oldest_server FROM migrations ORDER BY id")
-      const known = steps.length
-      for (const row of rows) {
-        if (Number(row.oldest_server) > known) {
-          return yield* new DatabaseUnusable({
-            message: `the database's schema ${row.id} needs a newer server: this one knows schemas up to ${known}; run the version that migrated it, or a newer one`
-          })
-        }
-      }
+      const newer = needsNewer(rows, steps.length)
+      if (newer !== undefined) return yield* new DatabaseUnusable({ message: newer })
       const applied = new Set(rows.map((row) => Number(row.id)))
       const ran: Array<string> = []
       for (const step of steps) {
