@@ -33,6 +33,7 @@ import { type LoggedCall, logCall } from "./CallLog.ts"
 import type { CallMetrics } from "./CallMetrics.ts"
 import type { EventLoopDelay } from "./EventLoopDelay.ts"
 import { deliver, resetUnread } from "./EventStream.ts"
+import { isAnswered, reachedHandler } from "./Refusals.ts"
 import type { MethodDefinition, Query, Read, Rpc, Subscribe, Write } from "./Rpc.ts"
 import { type CallStatus, plainStatus, statusOf } from "./Status.ts"
 
@@ -145,13 +146,13 @@ export const make = (
       metrics: CallMetrics
     ): handleUnaryCall<Buffer, Uint8Array> =>
     (call, callback) => {
+      if (isAnswered(call)) return
       const begun = metrics.begun()
       const id = CallHeaders.requestId(call.metadata)
       const line = loggedCall(metrics, begun, id)
-      // grpc-js tells nobody of a deadline that was over before the handler was called.
-      if (Number(call.getDeadline()) <= Date.now()) {
+      if (isOver(call)) {
         metrics.ended(status.DEADLINE_EXCEEDED, begun)
-        return callback(plainStatus(status.DEADLINE_EXCEEDED, "the deadline was over before the call began"))
+        return callback(overBefore(id))
       }
       call.sendMetadata(requestIdHeader(id))
       const program = Effect.gen(function* () {
@@ -196,9 +197,16 @@ export const make = (
       metrics: CallMetrics
     ): handleServerStreamingCall<Buffer, Uint8Array> =>
     (call) => {
+      if (isAnswered(call)) return
+      reachedHandler(call)
       const begun = metrics.begun()
       const id = CallHeaders.requestId(call.metadata)
       const line = loggedCall(metrics, begun, id)
+      if (isOver(call)) {
+        metrics.ended(status.DEADLINE_EXCEEDED, begun)
+        call.emit("error", overBefore(id))
+        return
+      }
       const program = Effect.gen(function* () {
         const caller = yield* identify(call)
         line.caller = caller
@@ -243,6 +251,15 @@ export const make = (
 }
 
 type Call = Pick<ServerUnaryCall<unknown, unknown>, "metadata" | "getAuthContext" | "getDeadline">
+
+/** grpc-js tells nobody of a deadline that was over before the handler was called, and calls the handler all the same. */
+const isOver = (call: Call): boolean => Number(call.getDeadline()) <= Date.now()
+
+const overBefore = (id: string): CallStatus => {
+  const outcome = plainStatus(status.DEADLINE_EXCEEDED, "the deadline was over before the call began")
+  outcome.metadata.set("reqid", id)
+  return outcome
+}
 
 /** The certificate of a client that TLS trusts; none without mutual TLS. */
 const certificateOf = (call: Call): ClientCertificate | undefined => {
