@@ -19,6 +19,7 @@ import { EventHub } from "../services/EventHub.ts"
 import type { Transaction } from "../services/Transaction.ts"
 import { Admission, type Limits } from "./Admission.ts"
 import { CallMetrics } from "./CallMetrics.ts"
+import { watchConnections } from "./Connections.ts"
 import { clampDeadlines } from "./Deadlines.ts"
 import * as EventLoopDelay from "./EventLoopDelay.ts"
 import { Health } from "./Health.ts"
@@ -87,6 +88,7 @@ export const make = (
     const bound = bind(server, options, () => {
       clampDeadlines(server)
       tellOfRefusals(server, methods, context)
+      watchConnections(server, context)
     })
     const port = yield* Effect.acquireRelease(bound, () =>
       Effect.gen(function* () {
