@@ -184,6 +184,14 @@ describe("a server with narrow limits", async () => {
   })
 })
 
+it("the limits that come by themselves refuse none of eight backends' 32 workers each", async () => {
+  const server = await Program.serve(await Program.envOf(await Program.database()))
+  const client = server.client()
+  await client.registerOrganization()
+  const plans = await Promise.all(Array.from({ length: 8 * 32 }, () => Drive.aPlan(client)))
+  expect(new Set(plans.map(({ key }) => key)).size).toBe(256)
+})
+
 describe("a server whose event loop is late", async () => {
   const server = await startServer({ env: { ORCHESTRATOR_MAX_EVENT_LOOP_DELAY: "5ms" } })
 
