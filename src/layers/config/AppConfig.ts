@@ -177,8 +177,8 @@ export const settings = {
   ),
   ORCHESTRATOR_MAX_CALLS_PER_ORGANIZATION: setting(
     integer(1, 100_000),
-    32,
-    "32",
+    16,
+    "16",
     "unary calls of one organization that run at once in this process; those beyond wait"
   ),
   ORCHESTRATOR_MAX_WAITING_CALLS_PER_ORGANIZATION: setting(
