@@ -119,7 +119,7 @@ interface ChosenStore<E> {
 const postgres = (config: AppConfig) =>
   Effect.gen(function* () {
     const database = yield* chooseDatabase(config)
-    yield* Migrator.migrate(database)
+    yield* Migrator.waiting(Migrator.migrate(database), config.ORCHESTRATOR_DATABASE_WAIT)
     const store: ChosenStore<Migrator.DatabaseUnusable> = {
       layer: PostgresStore.layer({
         url: database.url,
@@ -153,6 +153,7 @@ const serve = <E>(
   Effect.gen(function* () {
     const address = config.ORCHESTRATOR_LISTEN_ADDRESS ?? (store.isLocal ? "127.0.0.1" : "0.0.0.0")
     const draining = yield* Ref.make(false)
+    const grpcPort = yield* Ref.make(0)
     const { credentials, identity } = yield* security(config)
     const services = yield* Layer.build(
       ServiceLayers.layer({
@@ -172,7 +173,8 @@ const serve = <E>(
         address,
         port: config.ORCHESTRATOR_HTTP_PORT,
         metrics: config.METRICS_ENABLED,
-        draining
+        draining,
+        grpcPort
       }).pipe(Layer.provide(Layer.succeedContext(services)))
     )
     const grpc = yield* Effect.provide(
@@ -186,11 +188,19 @@ const serve = <E>(
           callTimeout: config.ORCHESTRATOR_GRPC_CALL_TIMEOUT,
           slowCall: config.ORCHESTRATOR_SLOW_CALL,
           stalledSubscriberTimeout: config.ORCHESTRATOR_STALLED_SUBSCRIBER_TIMEOUT,
-          drainTimeout: config.ORCHESTRATOR_DRAIN_TIMEOUT
+          drainTimeout: config.ORCHESTRATOR_DRAIN_TIMEOUT,
+          limits: {
+            calls: config.ORCHESTRATOR_MAX_CALLS,
+            callsPerOrganization: config.ORCHESTRATOR_MAX_CALLS_PER_ORGANIZATION,
+            waitingPerOrganization: config.ORCHESTRATOR_MAX_WAITING_CALLS_PER_ORGANIZATION,
+            streamsPerOrganization: config.ORCHESTRATOR_MAX_STREAMS_PER_ORGANIZATION
+          },
+          maxEventLoopDelay: config.ORCHESTRATOR_MAX_EVENT_LOOP_DELAY
         })
       ),
       services
     )
+    yield* Ref.set(grpcPort, grpc.port)
     // The last to be added is the first to run: /readyz fails before anything else ends.
     yield* Effect.addFinalizer(() => Ref.set(draining, true))
     return {

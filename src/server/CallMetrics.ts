@@ -63,6 +63,12 @@ export class CallMetrics {
     return performance.now()
   }
 
+  /** A call that reached no handler. */
+  refused(code: status, begun: number): void {
+    this.startedCalls.updateUnsafe(1, this.context)
+    this.ended(code, begun)
+  }
+
   answered(messages: number): void {
     this.sentMessages.updateUnsafe(messages, this.context)
   }

@@ -1,11 +1,10 @@
 /**
  * A deadline further away than 2^31 ms (some 25 days) overflows in grpc-js, and the call fails at once. Such a deadline
- * is none in practice: its header is taken off before grpc-js reads it. The list of HTTP/2 servers is a private field
- * of grpc-js; where it is not found nothing is done.
+ * is none in practice: its header is taken off before grpc-js reads it.
  */
-
-import type { Http2Server, IncomingHttpHeaders } from "node:http2"
+import type { IncomingHttpHeaders } from "node:http2"
 import type { Server } from "@grpc/grpc-js"
+import { http2ServersOf } from "./Http2Servers.ts"
 
 const unitMillis: Record<string, number> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 0.001, n: 0.000001 }
 
@@ -18,8 +17,7 @@ const overflows = (timeout: unknown): boolean => {
 
 /** To be called once the server is bound, before its first call. */
 export const clampDeadlines = (server: Server): void => {
-  const { http2Servers } = server as unknown as { readonly http2Servers?: ReadonlyMap<Http2Server, unknown> }
-  for (const http2Server of http2Servers?.keys() ?? []) {
+  for (const http2Server of http2ServersOf(server)) {
     http2Server.prependListener("stream", (_stream: unknown, headers: IncomingHttpHeaders) => {
       if (overflows(headers["grpc-timeout"])) delete headers["grpc-timeout"]
     })

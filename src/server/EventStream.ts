@@ -22,7 +22,7 @@ const pieceBytes = 64 * 1024
 const lastWords = 2000
 
 /** The HTTP/2 stream of a call, below any interceptors. */
-export const http2StreamOf = (call: EventCall): ServerHttp2Stream | undefined => {
+export const http2StreamOf = (call: Pick<EventCall, "metadata">): ServerHttp2Stream | undefined => {
   type Layered = { readonly nextCall?: Layered; readonly stream?: ServerHttp2Stream }
   let layer = (call as unknown as { readonly call?: Layered }).call
   while (layer?.nextCall !== undefined) layer = layer.nextCall

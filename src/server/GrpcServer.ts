@@ -17,11 +17,15 @@ import type { Channels } from "../services/Channels.ts"
 import type { ClientIdentity } from "../services/ClientIdentity.ts"
 import { EventHub } from "../services/EventHub.ts"
 import type { Transaction } from "../services/Transaction.ts"
+import { Admission, type Limits } from "./Admission.ts"
 import { CallMetrics } from "./CallMetrics.ts"
+import { watchConnections } from "./Connections.ts"
 import { clampDeadlines } from "./Deadlines.ts"
+import * as EventLoopDelay from "./EventLoopDelay.ts"
 import { Health } from "./Health.ts"
 import * as Middleware from "./Middleware.ts"
 import { addReflection } from "./Reflection.ts"
+import { tellOfRefusals } from "./Refusals.ts"
 import type { Service } from "./Rpc.ts"
 
 export interface GrpcServerOptions extends Middleware.MiddlewareOptions {
@@ -35,6 +39,9 @@ export interface GrpcServerOptions extends Middleware.MiddlewareOptions {
   readonly credentials: ServerCredentials
   /** How long running calls may take to end when the server does. */
   readonly drainTimeout: Duration.Duration
+  readonly limits: Limits
+  /** New unary calls are refused while the event loop is late by more. */
+  readonly maxEventLoopDelay: Duration.Duration
 }
 
 /** What to change when an address cannot be listened on. */
@@ -67,13 +74,25 @@ export const make = (
       "grpc.keepalive_time_ms": 30_000,
       "grpc.keepalive_timeout_ms": 20_000
     })
-    const middleware = Middleware.make(options, context)
-    for (const service of services) addService(server, service, middleware, context)
+    const room = {
+      admission: new Admission(options.limits, context),
+      eventLoop: yield* EventLoopDelay.watch(options.maxEventLoopDelay)
+    }
+    const middleware = Middleware.make(options, room, context)
+    const methods = new Map<string, CallMetrics>()
+    for (const service of services) {
+      for (const metrics of addService(server, service, middleware, context)) methods.set(metrics.path, metrics)
+    }
     const health = new Health(services.map((service) => service.definition.fullName))
     health.addTo(server)
     addReflection(server)
 
-    const port = yield* Effect.acquireRelease(bind(server, options), () =>
+    const bound = bind(server, options, () => {
+      clampDeadlines(server)
+      tellOfRefusals(server, methods, context)
+      watchConnections(server, context)
+    })
+    const port = yield* Effect.acquireRelease(bound, () =>
       Effect.gen(function* () {
         health.drain()
         yield* hub.drain
@@ -102,7 +121,8 @@ const addService = (
   { definition, handlers }: Service,
   middleware: ReturnType<typeof Middleware.make>,
   context: Context.Context<never>
-): void => {
+): ReadonlyArray<CallMetrics> => {
+  const all: Array<CallMetrics> = []
   const methods: Record<string, GrpcMethod<Buffer, Uint8Array>> = {}
   const implementation: UntypedServiceImplementation = {}
   for (const [key, method] of Object.entries(definition.methods)) {
@@ -118,17 +138,24 @@ const addService = (
       responseDeserialize: bytes.deserialize
     }
     const metrics = new CallMetrics(definition.fullName, method.name, method.responseStream, context)
+    all.push(metrics)
     implementation[method.name] =
       rpc.kind === "subscribe" ? middleware.stream(rpc, method, metrics) : middleware.unary(rpc, method, metrics)
   }
   server.addService(methods as GrpcService, implementation)
+  return all
 }
 
-const bind = (server: Server, { address, credentials, port }: GrpcServerOptions): Effect.Effect<number, ListenError> =>
+/** `onBound` runs before the first connection comes. */
+const bind = (
+  server: Server,
+  { address, credentials, port }: GrpcServerOptions,
+  onBound: () => void
+): Effect.Effect<number, ListenError> =>
   Effect.callback((resume) => {
     const host = address.includes(":") ? `[${address}]` : address
     server.bindAsync(`${host}:${port}`, credentials, (error, bound) => {
-      clampDeadlines(server)
+      onBound()
       resume(
         error === null
           ? Effect.succeed(bound)

@@ -19,11 +19,23 @@ export interface HttpServerOptions {
   readonly metrics: boolean
   /** Set once the server drains. */
   readonly draining: Ref.Ref<boolean>
+  /** The port of gRPC, once there is one. */
+  readonly grpcPort: Ref.Ref<number>
 }
 
-const alive = HttpRouter.add("GET", "/healthz", HttpServerResponse.text("ok\n"))
+/** Says to `doctor`, and whoever asks, that it is this program which answers, and where its gRPC is. */
+export const grpcPortHeader = "x-substra-orchestrator-grpc-port"
 
-/** Ready when the database answers and the server is not on its way out. */
+const alive = (grpcPort: Ref.Ref<number>) =>
+  HttpRouter.add(
+    "GET",
+    "/healthz",
+    Effect.map(Ref.get(grpcPort), (port) =>
+      HttpServerResponse.text("ok\n", { headers: { [grpcPortHeader]: String(port) } })
+    )
+  )
+
+/** Ready when the database answers, its schema is one that this server works with, and the server is not on its way out. */
 const ready = (draining: Ref.Ref<boolean>) =>
   HttpRouter.add(
     "GET",
@@ -33,7 +45,7 @@ const ready = (draining: Ref.Ref<boolean>) =>
       const database = yield* Database
       return yield* Effect.match(Effect.timeout(database.ping, "2 seconds"), {
         onSuccess: () => HttpServerResponse.text("ok\n"),
-        onFailure: () => unavailable("the database is out of reach")
+        onFailure: (error) => unavailable(error._tag === "StoreUnfit" ? error.message : "the database is out of reach")
       })
     })
   )
@@ -41,11 +53,14 @@ const ready = (draining: Ref.Ref<boolean>) =>
 const unavailable = (why: string) => HttpServerResponse.text(`${why}\n`, { status: 503 })
 
 /** Serves until its scope closes. */
-export const layer = ({ address, draining, metrics, port }: HttpServerOptions) =>
-  HttpRouter.serve(Layer.mergeAll(alive, ready(draining), metrics ? PrometheusMetrics.layerHttp() : Layer.empty), {
-    disableLogger: true,
-    disableListenLog: true
-  }).pipe(
+export const layer = ({ address, draining, grpcPort, metrics, port }: HttpServerOptions) =>
+  HttpRouter.serve(
+    Layer.mergeAll(alive(grpcPort), ready(draining), metrics ? PrometheusMetrics.layerHttp() : Layer.empty),
+    {
+      disableLogger: true,
+      disableListenLog: true
+    }
+  ).pipe(
     Layer.provideMerge(NodeHttpServer.layer(createServer, { host: address, port })),
     Layer.catchCause((cause) =>
       Layer.effectContext(

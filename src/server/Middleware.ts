@@ -1,6 +1,7 @@
 /**
- * What every call goes through, in this order, unary calls and streams alike: request id, identity, channel, message,
- * time limit, transaction, size of the answer, errors, metrics. The one place where they are put together.
+ * What every call goes through, in this order, unary calls and streams alike: request id, load of the server, identity,
+ * channel, room for the organization's call, message, time limit, transaction, size of the answer, errors, metrics. The
+ * one place where they are put together.
  */
 import {
   type handleServerStreamingCall,
@@ -15,15 +16,24 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { strictReader } from "../layers/wire/StrictReader.ts"
-import { DeadlineExceeded, Internal, isOrchestratorError, ResourceExhausted } from "../schema/OrchestratorError.ts"
+import {
+  DeadlineExceeded,
+  Internal,
+  isOrchestratorError,
+  ResourceExhausted,
+  Unavailable
+} from "../schema/OrchestratorError.ts"
 import { Channels } from "../services/Channels.ts"
 import { type ClientCertificate, ClientIdentity } from "../services/ClientIdentity.ts"
 import { RequestContext } from "../services/RequestContext.ts"
 import { Transaction } from "../services/Transaction.ts"
+import { type Admission, countRefusal } from "./Admission.ts"
 import * as CallHeaders from "./CallHeaders.ts"
 import { type LoggedCall, logCall } from "./CallLog.ts"
 import type { CallMetrics } from "./CallMetrics.ts"
+import type { EventLoopDelay } from "./EventLoopDelay.ts"
 import { deliver, resetUnread } from "./EventStream.ts"
+import { isAnswered, reachedHandler } from "./Refusals.ts"
 import type { MethodDefinition, Query, Read, Rpc, Subscribe, Write } from "./Rpc.ts"
 import { type CallStatus, plainStatus, statusOf } from "./Status.ts"
 
@@ -38,6 +48,12 @@ export interface MiddlewareOptions {
   readonly stalledSubscriberTimeout: Duration.Duration
 }
 
+/** What decides whether there is room for a call. */
+export interface Room {
+  readonly admission: Admission
+  readonly eventLoop: EventLoopDelay
+}
+
 type Services = Transaction | Channels | ClientIdentity
 
 /** A call that cannot be decoded: there is no kind for it. */
@@ -47,7 +63,11 @@ class Undecodable extends Error {}
 const lastWords = Duration.millis(200)
 
 /** Makes grpc-js handlers of the handlers of rpcs. */
-export const make = (options: MiddlewareOptions, context: Context.Context<Services>) => {
+export const make = (
+  options: MiddlewareOptions,
+  { admission, eventLoop }: Room,
+  context: Context.Context<Services>
+) => {
   const channels = Context.get(context, Channels)
   const identity = Context.get(context, ClientIdentity)
   const transaction = Context.get(context, Transaction)
@@ -63,6 +83,13 @@ export const make = (options: MiddlewareOptions, context: Context.Context<Servic
       yield* channels.authorize(requester, channel)
       return RequestContext.of({ requester, channel })
     })
+
+  /** No new unary calls while the event loop does not come to what it has: what runs must end first. */
+  const shed = Effect.suspend(() => {
+    if (!eventLoop.isOverloaded) return Effect.void
+    countRefusal("event_loop_delay", context)
+    return Effect.fail(overloaded)
+  })
 
   const decode = (method: MethodDefinition, bytes: Uint8Array) =>
     Effect.try({
@@ -119,21 +146,24 @@ export const make = (options: MiddlewareOptions, context: Context.Context<Servic
       metrics: CallMetrics
     ): handleUnaryCall<Buffer, Uint8Array> =>
     (call, callback) => {
+      if (isAnswered(call)) return
       const begun = metrics.begun()
       const id = CallHeaders.requestId(call.metadata)
       const line = loggedCall(metrics, begun, id)
-      // grpc-js tells nobody of a deadline that was over before the handler was called.
-      if (Number(call.getDeadline()) <= Date.now()) {
+      if (isOver(call)) {
         metrics.ended(status.DEADLINE_EXCEEDED, begun)
-        return callback(plainStatus(status.DEADLINE_EXCEEDED, "the deadline was over before the call began"))
+        return callback(overBefore(id))
       }
       call.sendMetadata(requestIdHeader(id))
       const program = Effect.gen(function* () {
+        yield* shed
         const caller = yield* identify(call)
         line.caller = caller
         const maxBytes = yield* CallHeaders.maxResponseSize(call.metadata, options.maxResponseSize)
-        const request = yield* decode(method, call.request)
-        return yield* Effect.provideService(answer(rpc, method, request, maxBytes, metrics), RequestContext, caller)
+        const admitted = Effect.flatMap(decode(method, call.request), (request) =>
+          answer(rpc, method, request, maxBytes, metrics)
+        )
+        return yield* Effect.provideService(admission.call(caller.requester, admitted), RequestContext, caller)
       }).pipe(
         Effect.timeoutOrElse({ duration: options.callTimeout, orElse: () => Effect.fail(tookTooLong(options)) }),
         Effect.onExit((exit) => logCall(line, outcomeOf(exit, call).code, exit, options.slowCall))
@@ -167,12 +197,20 @@ export const make = (options: MiddlewareOptions, context: Context.Context<Servic
       metrics: CallMetrics
     ): handleServerStreamingCall<Buffer, Uint8Array> =>
     (call) => {
+      if (isAnswered(call)) return
+      reachedHandler(call)
       const begun = metrics.begun()
       const id = CallHeaders.requestId(call.metadata)
       const line = loggedCall(metrics, begun, id)
+      if (isOver(call)) {
+        metrics.ended(status.DEADLINE_EXCEEDED, begun)
+        call.emit("error", overBefore(id))
+        return
+      }
       const program = Effect.gen(function* () {
         const caller = yield* identify(call)
         line.caller = caller
+        yield* admission.stream(caller.requester)
         const request = yield* decode(method, call.request)
         const subscription = yield* Effect.provideService(transaction.read(rpc.run(request)), RequestContext, caller)
         call.sendMetadata(requestIdHeader(id))
@@ -214,6 +252,15 @@ export const make = (options: MiddlewareOptions, context: Context.Context<Servic
 
 type Call = Pick<ServerUnaryCall<unknown, unknown>, "metadata" | "getAuthContext" | "getDeadline">
 
+/** grpc-js tells nobody of a deadline that was over before the handler was called, and calls the handler all the same. */
+const isOver = (call: Call): boolean => Number(call.getDeadline()) <= Date.now()
+
+const overBefore = (id: string): CallStatus => {
+  const outcome = plainStatus(status.DEADLINE_EXCEEDED, "the deadline was over before the call began")
+  outcome.metadata.set("reqid", id)
+  return outcome
+}
+
 /** The certificate of a client that TLS trusts; none without mutual TLS. */
 const certificateOf = (call: Call): ClientCertificate | undefined => {
   const certificate = call.getAuthContext().sslPeerCertificate
@@ -239,6 +286,11 @@ const answerTooLarge = (size: number, bound: number): ResourceExhausted =>
   new ResourceExhausted({
     message: `the answer would have ${size} bytes, more than the ${bound} that this client takes: nothing was changed; send the header max-response-size if it takes more, or make several calls`
   })
+
+const overloaded = new Unavailable({
+  message:
+    "the server has more to do than it can: its event loop is late by more than ORCHESTRATOR_MAX_EVENT_LOOP_DELAY, call again later"
+})
 
 const shuttingDown = (): CallStatus => plainStatus(status.UNAVAILABLE, "the server is shutting down, call again")
 

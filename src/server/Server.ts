@@ -34,7 +34,14 @@ const standard: GrpcServer.GrpcServerOptions = {
   callTimeout: settings.ORCHESTRATOR_GRPC_CALL_TIMEOUT.value,
   slowCall: settings.ORCHESTRATOR_SLOW_CALL.value,
   stalledSubscriberTimeout: settings.ORCHESTRATOR_STALLED_SUBSCRIBER_TIMEOUT.value,
-  drainTimeout: settings.ORCHESTRATOR_DRAIN_TIMEOUT.value
+  drainTimeout: settings.ORCHESTRATOR_DRAIN_TIMEOUT.value,
+  limits: {
+    calls: settings.ORCHESTRATOR_MAX_CALLS.value,
+    callsPerOrganization: settings.ORCHESTRATOR_MAX_CALLS_PER_ORGANIZATION.value,
+    waitingPerOrganization: settings.ORCHESTRATOR_MAX_WAITING_CALLS_PER_ORGANIZATION.value,
+    streamsPerOrganization: settings.ORCHESTRATOR_MAX_STREAMS_PER_ORGANIZATION.value
+  },
+  maxEventLoopDelay: settings.ORCHESTRATOR_MAX_EVENT_LOOP_DELAY.value
 }
 
 /** Serves the contract's services, and those of `beside`, which go through the same middleware, until its scope closes. */

@@ -3,7 +3,7 @@ import { ServerCredentials } from "@grpc/grpc-js"
 import type { TlsFiles } from "../layers/tls/TlsFiles.ts"
 
 /** A handshake that takes longer is ended: whoever opens connections and says nothing holds none for long. */
-const handshakeTimeoutMillis = 10_000
+export const handshakeTimeoutMillis = 10_000
 
 const contextOptions = (files: TlsFiles) => ({
   cert: files.certificate,

@@ -1,8 +1,13 @@
 /** What is wrong with the configuration is told at once, all of it, each with its variable; nothing is ignored. */
+import { createPrivateKey } from "node:crypto"
+import * as fs from "node:fs/promises"
+import { join } from "node:path"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
-import { beforeAll, expect, it } from "vitest"
+import { beforeAll, describe, expect, it } from "vitest"
 import * as AppConfig from "../../src/layers/config/AppConfig.ts"
+import { makePki } from "../tls/Pki.ts"
+import * as Program from "./Program.ts"
 import { channelFile, type Env, run } from "./Program.ts"
 
 /** The problems in the message of a start that fails for its configuration, each a line that names its variable. */
@@ -103,17 +108,31 @@ it.each([
   ["ORCHESTRATOR_GRPC_MAX_RESPONSE_SIZE", "1"],
   ["ORCHESTRATOR_GRPC_CALL_TIMEOUT", "-1s"],
   ["ORCHESTRATOR_TX_RETRY_BUDGET", "1h30"],
-  ["METRICS_ENABLED", "yes"]
+  ["METRICS_ENABLED", "yes"],
+  ["LOG_LEVEL", "VERBOSE"],
+  ["ORCHESTRATOR_DATABASE_URL", "postgresql://127.0.0.1/orchestrator?sslmode=verify"],
+  ["ORCHESTRATOR_DATABASE_WAIT", "60"],
+  ["ORCHESTRATOR_DRAIN_TIMEOUT", "20 s"],
+  ["ORCHESTRATOR_SLOW_CALL", "1S"],
+  ["ORCHESTRATOR_GRPC_KEEPALIVE_POLICY_MIN_TIME", "half a minute"],
+  ["ORCHESTRATOR_EVENT_RING_SIZE", "0"],
+  ["ORCHESTRATOR_EVENT_RING_BYTES", "1000"],
+  ["ORCHESTRATOR_MAX_CALLS", "0"],
+  ["ORCHESTRATOR_MAX_CALLS_PER_ORGANIZATION", "0"],
+  ["ORCHESTRATOR_MAX_WAITING_CALLS_PER_ORGANIZATION", "-1"],
+  ["ORCHESTRATOR_MAX_STREAMS_PER_ORGANIZATION", "0"]
 ])("%s cannot be %s", async (name, value) => {
   expect(namesIn(await problemsOf({ [name]: value }))).toEqual([name])
 })
 
-it.each(["ORCHESTRATOR_RELOAD_INTERVAL", "ORCHESTRATOR_GRPC_CALL_TIMEOUT", "ORCHESTRATOR_STALLED_SUBSCRIBER_TIMEOUT"])(
-  "%s cannot be 0s",
-  async (name) => {
-    expect(namesIn(await problemsOf({ [name]: "0s" }))).toEqual([name])
-  }
-)
+it.each([
+  "ORCHESTRATOR_RELOAD_INTERVAL",
+  "ORCHESTRATOR_GRPC_CALL_TIMEOUT",
+  "ORCHESTRATOR_STALLED_SUBSCRIBER_TIMEOUT",
+  "ORCHESTRATOR_MAX_EVENT_LOOP_DELAY"
+])("%s cannot be 0s", async (name) => {
+  expect(namesIn(await problemsOf({ [name]: "0s" }))).toEqual([name])
+})
 
 it("files of TLS that are not there are told", async () => {
   const problems = await problemsOf({
@@ -131,6 +150,43 @@ it("files of TLS that are not there are told", async () => {
     "ORCHESTRATOR_TLS_KEY_PATH",
     "ORCHESTRATOR_TLS_SERVER_CA_CERT"
   ])
+})
+
+describe("a file of TLS that cannot be used is told with its variable and its path:", async () => {
+  const pki = await makePki()
+  const { ORCHESTRATOR_TLS_CERT_PATH: certificate = "", ORCHESTRATOR_TLS_KEY_PATH: key = "" } = pki.env
+  const locked = pki.path("locked.key")
+  await pki.write(
+    "locked.key",
+    createPrivateKey(await fs.readFile(key)).export({
+      type: "pkcs8",
+      format: "pem",
+      cipher: "aes-256-cbc",
+      passphrase: "geheim"
+    })
+  )
+  const folder = await Program.folder()
+  await fs.mkdir(join(folder, "MyOrg1MSP"))
+
+  it.each([
+    ["a key that has a passphrase", "ORCHESTRATOR_TLS_KEY_PATH", locked],
+    ["a certificate for a key", "ORCHESTRATOR_TLS_KEY_PATH", certificate],
+    ["a folder for a key", "ORCHESTRATOR_TLS_KEY_PATH", folder],
+    ["a key for a certificate", "ORCHESTRATOR_TLS_CERT_PATH", key],
+    ["a key for a CA", "ORCHESTRATOR_TLS_SERVER_CA_CERT", key],
+    ["an organization without certificates", "ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR", folder],
+    ["a file for a folder of CAs", "ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR", key]
+  ])("%s", async (_, variable, path) => {
+    const problems = await problemsOf({ ...pki.env, [variable]: path })
+    expect(problems).toEqual([expect.stringContaining(`${variable}: ${path}`)])
+    expect(problems[0]).not.toContain("geheim")
+  })
+
+  it("and a certificate without its key", async () => {
+    expect(await problemsOf({ ...pki.env, ORCHESTRATOR_TLS_KEY_PATH: "" })).toEqual([
+      expect.stringMatching(/^ORCHESTRATOR_TLS_KEY_PATH: it must name the key/)
+    ])
+  })
 })
 
 it.each([

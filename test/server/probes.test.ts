@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, it, vi } from "vitest"
 import * as Build from "../blackbox/Builders.ts"
 import * as Drive from "../blackbox/Drivers.ts"
 import { failure } from "../blackbox/Refusals.ts"
+import { execute } from "../support/database.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Program from "./Program.ts"
 
@@ -29,6 +30,33 @@ describe("the HTTP port", () => {
     for (const method of ["POST", "PUT", "DELETE"]) {
       expect((await fetch(`${server.http}/healthz`, { method })).status).toBeOneOf([404, 405])
     }
+  })
+})
+
+describe("a server whose schema is not what it works with", async () => {
+  const database = await Program.database()
+  const running = await Program.serve(await Program.envOf(database))
+  const readiness = async () => {
+    const answer = await fetch(`${running.http}/readyz`)
+    return [answer.status, await answer.text()]
+  }
+
+  it.each([
+    [
+      "needs a newer server",
+      "INSERT INTO orchestrator.migrations (id, name, oldest_server) VALUES (1000, 'new', 999)",
+      /^the database's schema 1000 needs a newer server: /
+    ],
+    [
+      "is older",
+      "DELETE FROM orchestrator.migrations WHERE id > 1",
+      /^the database's schema is 1, this server needs \d+: run migrate/
+    ],
+    ["is missing", "DROP SCHEMA orchestrator CASCADE", /^the database's schema is missing: run migrate/]
+  ])("is not ready where it %s, and says so", async (_, change, why) => {
+    await execute(database.url, change)
+    expect(await readiness()).toEqual([503, expect.stringMatching(why)])
+    expect((await fetch(`${running.http}/healthz`)).status).toBe(200)
   })
 })
 

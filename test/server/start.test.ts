@@ -5,6 +5,7 @@ import { createServer, type Server as NetServer } from "node:net"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { layout } from "../../src/layers/embedded/DataDir.ts"
 import { execute } from "../support/database.ts"
+import * as Gate from "./Gate.ts"
 import * as Program from "./Program.ts"
 
 /** How a start ended that had to fail: in one message on a few lines, without a stack. */
@@ -64,6 +65,18 @@ describe("a port that is taken", () => {
   })
 })
 
+describe("a command on the database alone needs no file of channels", () => {
+  it("migrate, and events tail", async () => {
+    const env = { ORCHESTRATOR_DATABASE_URL: (await Program.emptyDatabase()).url }
+    expect(await Program.run(env, "migrate").exited).toMatchObject({
+      code: 0,
+      stderr: "",
+      stdout: expect.stringMatching(/^migrated: /)
+    })
+    expect(await Program.run(env, "events", "tail", "mychannel").exited).toEqual({ code: 0, stderr: "", stdout: "" })
+  })
+})
+
 describe("a database that cannot be used", () => {
   it("that is not there is told", async () => {
     const url = new URL((await Program.emptyDatabase()).url)
@@ -73,11 +86,42 @@ describe("a database that cannot be used", () => {
     expect(said).toMatch(/^the database cannot be used: .*no_such_database.*ORCHESTRATOR_DATABASE_URL.*\n$/)
   })
 
-  it("whose server is not there is told", async () => {
-    const said = await failure(
-      await Program.envOf({ url: "postgresql://orchestrator:geheim@127.0.0.1:1/orchestrator" })
-    )
+  const nowhere = "postgresql://orchestrator:geheim@127.0.0.1:1/orchestrator"
+
+  it("whose server is not there is told, at once without a time to wait", async () => {
+    const said = await failure({ ...(await Program.envOf({ url: nowhere })), ORCHESTRATOR_DATABASE_WAIT: "0" })
     expect(said).toMatch(/^the database cannot be used: .*ECONNREFUSED 127.0.0.1:1.*ORCHESTRATOR_DATABASE_URL.*\n$/)
+  })
+
+  it.each(["serve", "migrate"])(
+    "whose server does not come is waited for by %s, which says so, and then told",
+    async (command) => {
+      const env = { ...Program.freePorts, ...(await Program.envOf({ url: nowhere })), ORCHESTRATOR_DATABASE_WAIT: "1s" }
+      const { code, stderr, stdout } = await Program.run(env, command).exited
+      expect(code).toBe(1)
+      expect(stdout).toMatch(/waiting for the database, 1 s more \(ORCHESTRATOR_DATABASE_WAIT\).*ECONNREFUSED/)
+      expect(stderr).toMatch(
+        /^the database cannot be used: .*ECONNREFUSED.*waited for, 1s \(ORCHESTRATOR_DATABASE_WAIT\)\n$/
+      )
+      expect(stdout + stderr).not.toContain("geheim")
+    }
+  )
+
+  it("that comes while it is waited for is used", async () => {
+    await using gate = await Gate.before((await Program.emptyDatabase()).url)
+    await gate.shut()
+    const program = Program.run({ ...Program.freePorts, ...(await Program.envOf({ url: gate.url })) })
+    await program.prints(/waiting for the database, 60 s more/)
+    await gate.open()
+    await program.prints(/gRPC +127/)
+    program.process.kill("SIGTERM")
+    expect((await program.exited).code).toBe(0)
+  })
+
+  it("whose TLS is not what the URL asks for is not waited for", async () => {
+    const url = new URL((await Program.emptyDatabase()).url)
+    url.searchParams.set("sslmode", "verify-full")
+    expect(await failure(await Program.envOf({ url: url.href }))).toMatch(/^the database cannot be used: .*TLS/)
   })
 
   it("that a newer server has migrated is left as it is", async () => {

@@ -157,9 +157,71 @@ describe("a header", () => {
   })
 })
 
-it.fails("a call that the gRPC library refuses brings its reqid back (bug: only those that reach a handler do)", async () => {
-  const { metadata } = await raw.call({ path: paths.getPlan, headers: { reqid: "mine" } })
-  expect(metadata.reqid).toBe("mine")
+describe("a call that the gRPC library refuses", () => {
+  const counted = async (labels: Readonly<Record<string, string>>) => {
+    const found = Metrics.parse(await (await fetch(`${server.http}/metrics`)).text())
+    return ["started", "handled"].map((name) => Metrics.sum(found, `grpc_server_${name}_total`, labels))
+  }
+  const getPlanLabels = { grpc_service: "orchestrator.ComputePlanService", grpc_method: "GetPlan" }
+  const unknownLabels = { grpc_service: "unknown", grpc_method: "unknown" }
+
+  it.each<[string, RawCall.RawRequest, number | undefined, Record<string, string>]>([
+    ["an rpc that there is not", { path: "/orchestrator.ComputePlanService/NoSuchRpc" }, unimplemented, unknownLabels],
+    [
+      "a service that there is not",
+      { path: "/no.such.Service/Rpc", frames: [getPlan()] },
+      unimplemented,
+      unknownLabels
+    ],
+    ["no message", { path: paths.getPlan }, unimplemented, getPlanLabels],
+    [
+      "a message too large",
+      { path: paths.getPlan, frames: [Buffer.of(0, 255, 255, 255, 255)] },
+      resourceExhausted,
+      getPlanLabels
+    ],
+    [
+      "an unknown compression",
+      { path: paths.getPlan, headers: { "grpc-encoding": "br" }, frames: [RawCall.framed(getPlan(), true)] },
+      unimplemented,
+      getPlanLabels
+    ],
+    [
+      "a deadline that is none",
+      { path: paths.getPlan, headers: { "grpc-timeout": "soon" }, frames: [getPlan()] },
+      internal,
+      getPlanLabels
+    ],
+    [
+      "another protocol",
+      { path: paths.getPlan, headers: { "content-type": "application/json" }, frames: [getPlan()] },
+      undefined,
+      getPlanLabels
+    ]
+  ])("for %s brings its reqid back, is counted and logged", async (name, request, code, labels) => {
+    const reqid = name.replaceAll(" ", "-")
+    const [started = 0, handled = 0] = await counted(labels)
+    const answer = await raw.call({ ...request, headers: { ...request.headers, reqid } })
+    expect([answer.metadata.reqid, answer.code]).toEqual([reqid, code])
+    expect(await counted(labels)).toEqual([started + 1, handled + 1])
+    await server.prints(new RegExp(`"reqid":"${reqid}"`))
+  })
+
+  it("has a reqid of its own when it brings none", async () => {
+    expect((await raw.call({ path: "/no.such.Service/Rpc" })).metadata.reqid).toMatch(/^[0-9a-f]{8}$/)
+  })
+
+  it("because a stream's deadline was over is counted once", async () => {
+    const labels = { grpc_type: "server_stream", grpc_code: "DeadlineExceeded" }
+    const [, before = 0] = await counted(labels)
+    const ended = await raw.call({
+      path: paths.subscribeToEvents,
+      headers: { "grpc-timeout": "1n" },
+      frames: [RawCall.framed(Buffer.of())]
+    })
+    expect(ended.code).toBe(deadlineExceeded)
+    await vi.waitFor(async () => expect((await counted(labels))[1]).toBe(before + 1))
+  })
 })
 
 describe("a deadline", () => {

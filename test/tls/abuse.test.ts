@@ -2,13 +2,17 @@
  * Clients that mean no good, or speak another protocol: none holds the server up for others, and none is held on to.
  */
 import * as http from "node:http"
+import * as http2 from "node:http2"
 import * as net from "node:net"
 import * as tls from "node:tls"
-import { Server } from "@grpc/grpc-js"
-import { beforeAll, describe, expect, it } from "vitest"
+import { Server, ServerCredentials } from "@grpc/grpc-js"
+import * as Context from "effect/Context"
+import { beforeAll, describe, expect, it, vi } from "vitest"
+import { watchConnections } from "../../src/server/Connections.ts"
 import { TlsCredentials } from "../../src/server/TlsCredentials.ts"
 import { client } from "../blackbox/Client.ts"
 import { failure } from "../blackbox/Refusals.ts"
+import * as Metrics from "../server/Metrics.ts"
 import { clientOf, type Issued } from "./Certificates.ts"
 import { atEnd, connect, handshake, load, makePki, one, type Pki, preface, startServer, type TlsServer } from "./Pki.ts"
 
@@ -48,10 +52,10 @@ const closes = (socket: net.Socket, ...chunks: ReadonlyArray<Uint8Array | string
 
 const open = ({ port }: { readonly port: number }) => net.connect(port, "127.0.0.1")
 
-const openSecure = (ALPNProtocols: ReadonlyArray<string> = ["h2"]) =>
+const openSecure = (ALPNProtocols: ReadonlyArray<string> = ["h2"], port = secure.port) =>
   tls.connect({
     host: "localhost",
-    port: secure.port,
+    port,
     ca: pki.serverCa.certificate,
     cert: leaf.certificate,
     key: leaf.key,
@@ -189,4 +193,64 @@ describe("headers", () => {
     }
     await othersAreServed()
   })
+})
+
+describe("a connection that comes to nothing", () => {
+  const counted = async (reason: string) => {
+    const text = await (await fetch(`http://127.0.0.1:${secure.httpPort}/metrics`)).text()
+    return Metrics.sum(Metrics.parse(text), "orc_connections_refused_total", { reason })
+  }
+  const http1 = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+  it.each<[string, string, () => Promise<unknown>]>([
+    ["HTTP/1 on the port with TLS", "plaintext", () => closes(open(secure), http1)],
+    ["HTTP/2 without TLS on the port with TLS", "plaintext", () => closes(open(secure), preface)],
+    ["no certificate", "tls_handshake", () => handshake(pki, secure, undefined)],
+    [
+      "TLS 1.1",
+      "tls_handshake",
+      () => handshake(pki, secure, leaf, { minVersion: "TLSv1", maxVersion: "TLSv1.1", ciphers: "DEFAULT:@SECLEVEL=0" })
+    ],
+    ["a client that goes away", "tls_aborted", async () => open(secure).end()],
+    ["HTTP/1 on the port without TLS", "not_http2", () => closes(open(plain), http1)],
+    ["TLS on the port without", "not_http2", () => closes(open(plain), Buffer.from([22, 3, 1, 2, 0, 1]))],
+    ["HTTP/1 within TLS", "not_http2", () => closes(openSecure(), http1)],
+    ["no ALPN", "not_http2", () => closes(openSecure([]), http1)],
+    ["HTTP/1 by ALPN", "not_http2", () => handshake(pki, secure, leaf, { ALPNProtocols: ["http/1.1"] })],
+    [
+      "a header of 200,000 bytes",
+      "http2_protocol",
+      async () => {
+        const session = http2.connect(`http://127.0.0.1:${plain.port}`, { maxSendHeaderBlockLength: 1_000_000 })
+        session.on("error", () => {})
+        session.request({ "x-large": "x".repeat(200_000) }).on("error", () => {})
+        await new Promise((closed) => session.on("close", closed))
+      }
+    ]
+  ])("for %s is counted as %s", async (_, reason, attempt) => {
+    const before = await counted(reason)
+    await attempt()
+    await vi.waitFor(async () => expect(await counted(reason)).toBe(before + 1))
+    await othersAreServed()
+  })
+
+  it.each(["without TLS", "within TLS"])(
+    "because its first word of HTTP/2 never comes, %s, is closed and counted",
+    async (where) => {
+      const { tls: settings } = await load(pki.env)
+      const credentials =
+        where === "within TLS" && settings !== undefined
+          ? new TlsCredentials(settings.files, true)
+          : ServerCredentials.createInsecure()
+      const server = new Server()
+      atEnd(() => server.forceShutdown())
+      const port = await new Promise<number>((resolve) =>
+        server.bindAsync("localhost:0", credentials, (_, bound) => resolve(bound))
+      )
+      watchConnections(server, Context.empty(), 200)
+      const before = await counted("timeout")
+      await closes(where === "within TLS" ? openSecure(["h2"], port) : net.connect(port, "localhost"))
+      expect(await counted("timeout")).toBe(before + 1)
+    }
+  )
 })

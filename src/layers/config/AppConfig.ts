@@ -41,6 +41,12 @@ export const settings = {
     "an embedded PostgreSQL",
     "the database: PostgreSQL 15 or newer, its primary; libpq's sslmode, sslrootcert, sslcert and sslkey are understood"
   ),
+  ORCHESTRATOR_DATABASE_WAIT: setting(
+    duration,
+    Duration.seconds(60),
+    "60s",
+    "how long a start waits for a database that is not there yet"
+  ),
   ORCHESTRATOR_DATA_DIR: setting(
     path,
     undefined as string | undefined,
@@ -163,6 +169,36 @@ export const settings = {
     "16777216",
     "the bytes that these may take, for each channel with subscribers"
   ),
+  ORCHESTRATOR_MAX_CALLS: setting(
+    integer(1, 100_000),
+    256,
+    "256",
+    "unary calls that run at once in this process, of all organizations"
+  ),
+  ORCHESTRATOR_MAX_CALLS_PER_ORGANIZATION: setting(
+    integer(1, 100_000),
+    16,
+    "16",
+    "unary calls of one organization that run at once in this process; those beyond wait"
+  ),
+  ORCHESTRATOR_MAX_WAITING_CALLS_PER_ORGANIZATION: setting(
+    integer(0, 100_000),
+    512,
+    "512",
+    "unary calls of one organization that wait until others of it end; those beyond are refused with UNAVAILABLE"
+  ),
+  ORCHESTRATOR_MAX_STREAMS_PER_ORGANIZATION: setting(
+    integer(1, 1_000_000),
+    2000,
+    "2000",
+    "event streams of one organization on this process; those beyond are refused with UNAVAILABLE"
+  ),
+  ORCHESTRATOR_MAX_EVENT_LOOP_DELAY: setting(
+    durationFrom(Duration.millis(1)),
+    Duration.seconds(1),
+    "1s",
+    "new unary calls are refused with UNAVAILABLE while the process is late by more, four times in a row"
+  ),
   ORCHESTRATOR_DRAIN_TIMEOUT: setting(
     duration,
     Duration.seconds(20),
@@ -189,8 +225,12 @@ export type AppConfig = Values & {
   readonly tls: { readonly paths: TlsPaths; readonly files: TlsFiles } | undefined
 }
 
-/** Reads all variables. An empty one is unset. */
-export const load: Effect.Effect<AppConfig, ConfigurationError> = Effect.gen(function* () {
+type ReadChannels = (values: Values) => Effect.Effect<Result.Result<ChannelMap, Problems>>
+
+/** Reads all variables, and the channels in this way. An empty variable is unset. */
+const loadWith = Effect.fnUntraced(function* (
+  readChannels: ReadChannels
+): Effect.fn.Return<AppConfig, ConfigurationError> {
   const values: Record<string, unknown> = {}
   const problems: Array<string> = []
   for (const [name, { parse, value }] of Object.entries(settings) as Array<[string, Setting<unknown>]>) {
@@ -286,3 +326,9 @@ const readChannels = (values: Values): Effect.Effect<Result.Result<ChannelMap, P
         ])
   )
 }
+
+/** All of it. */
+export const load: Effect.Effect<AppConfig, ConfigurationError> = loadWith(readChannels)
+
+/** For what needs no channels: the file of them is not looked at. */
+export const loadWithoutChannels: typeof load = loadWith(() => Effect.succeed(Result.succeed(new Map())))

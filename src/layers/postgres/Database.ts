@@ -17,9 +17,10 @@ import type { ChannelName } from "../../schema/Key.ts"
 import { Unavailable } from "../../schema/OrchestratorError.ts"
 import type { Timestamp } from "../../schema/Timestamp.ts"
 import { type Committed, Database, type PreparedEvent } from "../../services/store/Database.ts"
-import { Contended, type ReadError, type WriteError } from "../../services/store/StoreError.ts"
+import { Contended, type ReadError, StoreUnfit, type WriteError } from "../../services/store/StoreError.ts"
 import { UnitOfWork } from "../../services/store/UnitOfWork.ts"
 import { type ConnectionConfig, connectionConfig, type StatementLogging } from "./Connection.ts"
+import { schemaProblem } from "./Migrator.ts"
 import { Readers, type Row, Session, type Statement } from "./Session.ts"
 import { isConnectionLoss, isFollowUp, translate } from "./SqlErrors.ts"
 import { timestamp } from "./Types.ts"
@@ -127,7 +128,10 @@ export const layer = (options: Options): Layer.Layer<Database | Readers, SqlErro
       const database = Database.of({
         run: (channel, body, prepare, finish, stands = () => Effect.void) =>
           run(writerPool, log, channel, body, prepare, finish, stands),
-        ping: Effect.asVoid(query("SELECT 1", []))
+        ping: Effect.flatMap(
+          schemaProblem((text) => query(text, [])),
+          (problem) => (problem === undefined ? Effect.void : Effect.fail(new StoreUnfit({ message: problem })))
+        )
       })
       return Context.make(Database, database).pipe(Context.add(Readers, Readers.of({ query })))
     })

@@ -4,16 +4,58 @@
  * replaces the other, and one that is too old refuses to start. One server migrates at a time.
  */
 import * as PgConnection from "@effect/sql-pg/PgConnection"
+import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import { type ConnectionConfig, connectionConfig } from "./Connection.ts"
 import { migrations } from "./migrations/index.ts"
 import type { Migration } from "./migrations/Migration.ts"
+import { isAway } from "./SqlErrors.ts"
 
 /** The database cannot be used as it is: its version, its role, its schema. The message says what to do. */
-export class DatabaseUnusable extends Data.TaggedError("DatabaseUnusable")<{ readonly message: string }> {}
+export class DatabaseUnusable extends Data.TaggedError("DatabaseUnusable")<{
+  readonly message: string
+  /** Whether it is only away, and may come by itself. */
+  readonly isAway?: boolean
+}> {}
+
+const lookAgain = 1000
+const tellAgain = 10_000
+
+/** Runs it again while the database is away, for this long, and says so. What will not mend by itself fails at once. */
+export const waiting = <A, R>(
+  effect: Effect.Effect<A, DatabaseUnusable, R>,
+  limit: Duration.Duration
+): Effect.Effect<A, DatabaseUnusable, R> =>
+  Effect.gen(function* () {
+    const begun = yield* Clock.currentTimeMillis
+    let told = Number.NEGATIVE_INFINITY
+    for (;;) {
+      const attempt = yield* Effect.result(effect)
+      if (Result.isSuccess(attempt)) return attempt.success
+      const error = attempt.failure
+      const now = yield* Clock.currentTimeMillis
+      const left = Duration.toMillis(limit) - (now - begun)
+      if (error.isAway !== true || Duration.toMillis(limit) === 0) return yield* error
+      if (left <= 0) {
+        return yield* new DatabaseUnusable({
+          message: `${error.message}. It was waited for, ${Duration.format(limit)} (ORCHESTRATOR_DATABASE_WAIT)`
+        })
+      }
+      if (now - told >= tellAgain) {
+        told = now
+        yield* Effect.logWarning(
+          `waiting for the database, ${Math.ceil(left / 1000)} s more (ORCHESTRATOR_DATABASE_WAIT)`,
+          error.message
+        )
+      }
+      yield* Effect.sleep(Duration.millis(Math.min(lookAgain, left)))
+    }
+  })
 
 const minimumVersion = 150_000
 /** 1869767528 is "orch" in ASCII, as in append_events; the second number tells this lock from a channel's. */
@@ -40,7 +82,8 @@ export const unusable = (error: SqlError): DatabaseUnusable => {
   const { cause } = error.reason
   const detail = cause instanceof Error && cause.message !== "" ? cause.message : error.message
   return new DatabaseUnusable({
-    message: `the database cannot be used: ${detail}. Look at ORCHESTRATOR_DATABASE_URL, and whether the database runs and lets this role in`
+    message: `the database cannot be used: ${detail}. Look at ORCHESTRATOR_DATABASE_URL, and whether the database runs and lets this role in`,
+    isAway: isAway(error)
   })
 }
 
@@ -90,6 +133,30 @@ export const inspect = (config: ConnectionConfig): Effect.Effect<DatabaseState, 
     (error) => Effect.fail(unusable(error))
   )
 
+type Rows = ReadonlyArray<Readonly<Record<string, unknown>>>
+
+/** Whether a newer server has migrated the database to a schema that one which knows `known` may not run on. */
+const needsNewer = (applied: Rows, known: number): string | undefined => {
+  const row = applied.find(({ oldest_server }) => Number(oldest_server) > known)
+  return row === undefined
+    ? undefined
+    : `the database's schema ${row.id} needs a newer server: this one knows schemas up to ${known}; run the version that migrated it, or a newer one`
+}
+
+/** What is wrong with the schema for a server that runs, if anything is: by the queries of an open connection. */
+export const schemaProblem = <E>(
+  query: (sql: string) => Effect.Effect<Rows, E>
+): Effect.Effect<string | undefined, E> =>
+  Effect.gen(function* () {
+    const [found] = yield* query("SELECT to_regclass('orchestrator.migrations') IS NOT NULL AS there")
+    const applied = found?.there === true ? yield* query("SELECT id, oldest_server FROM orchestrator.migrations") : []
+    const schema = Math.max(0, ...applied.map(({ id }) => Number(id)))
+    if (schema === 0) return "the database's schema is missing: run migrate, or start a server anew"
+    const known = migrations.length
+    if (schema >= known) return needsNewer(applied, known)
+    return `the database's schema is ${schema}, this server needs ${known}: run migrate, or start a server anew`
+  })
+
 const run = (
   config: ConnectionConfig,
   steps: ReadonlyArray<Migration>
@@ -109,14 +176,8 @@ const run = (
       yield* connection.query(`SELECT ${lock}`)
       yield* script(bookkeeping)
       const { rows } = yield* connection.query("SELECT id, oldest_server FROM migrations ORDER BY id")
-      const known = steps.length
-      for (const row of rows) {
-        if (Number(row.oldest_server) > known) {
-          return yield* new DatabaseUnusable({
-            message: `the database's schema ${row.id} needs a newer server: this one knows schemas up to ${known}; run the version that migrated it, or a newer one`
-          })
-        }
-      }
+      const newer = needsNewer(rows, steps.length)
+      if (newer !== undefined) return yield* new DatabaseUnusable({ message: newer })
       const applied = new Set(rows.map((row) => Number(row.id)))
       const ran: Array<string> = []
       for (const step of steps) {

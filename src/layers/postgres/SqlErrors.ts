@@ -53,6 +53,32 @@ export const isConnectionLoss = (error: SqlError): boolean => {
   return error.reason._tag === "ConnectionError" || (code !== undefined && /^(08|57P0[1-5]|25P03)/.test(code))
 }
 
+/** What the operating system says of a database that is not there, or not to be reached. */
+const networkCodes = new Set([
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "EPIPE",
+  "ETIMEDOUT",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "ENOTFOUND",
+  "EAI_AGAIN"
+])
+
+/**
+ * Whether the database is away, and may come by itself: it does not listen, its name is not known yet, it starts, stops
+ * or has no connection left. What only a person can mend is none of this: passwords, names, TLS.
+ */
+export const isAway = (error: SqlError): boolean => {
+  const { code, syscall } = fieldsOf(error) as Fields & { readonly syscall?: string }
+  // 57P01 to 57P03: shut down, crashed, starting up; 53300: too many connections.
+  if (code !== undefined && (/^57P0[1-3]$|^53300$/.test(code) || networkCodes.has(code))) return true
+  // The file of a Unix socket, not one that the URL names.
+  if (code === "ENOENT") return syscall === "connect"
+  // The driver's own: no answer in time, or closed without a word. A server without TLS is one too.
+  return code === undefined && error.reason._tag === "ConnectionError" && !error.reason.message?.includes("refused TLS")
+}
+
 /** What a caller of the ports sees of a driver's error. */
 export const translate = (error: SqlError): WriteError => {
   const { code, constraint, detail } = fieldsOf(error)

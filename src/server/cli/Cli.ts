@@ -11,7 +11,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import type { AppConfig } from "../../layers/config/AppConfig.ts"
+import * as AppConfig from "../../layers/config/AppConfig.ts"
 import * as Logging from "../../layers/Logging.ts"
 import * as Migrator from "../../layers/postgres/Migrator.ts"
 import { tables } from "../../schema/Adoption.ts"
@@ -49,10 +49,13 @@ const root = Command.make("substra-orchestrator").pipe(
   )
 )
 
-const configuration = Effect.flatMap(root, Configuration.load)
+const configuration = Effect.flatMap(root, (given) => Configuration.load(given))
+
+/** For what works on the database alone. */
+const withoutChannels = Effect.flatMap(root, (given) => Configuration.load(given, AppConfig.loadWithoutChannels))
 
 /** A database that somebody has named is to be used, not passed over. */
-const inMemory = (config: AppConfig): Effect.Effect<Running, StartError | Unsuccessful, Scope.Scope> =>
+const inMemory = (config: AppConfig.AppConfig): Effect.Effect<Running, StartError | Unsuccessful, Scope.Scope> =>
   config.ORCHESTRATOR_DATABASE_URL === undefined
     ? startInMemory(config)
     : Effect.fail(
@@ -83,7 +86,11 @@ const serve = Command.make("serve", { memory }, (flags) =>
 const migrate = Command.make("migrate", {}, () =>
   Effect.scoped(
     Effect.gen(function* () {
-      const ran = yield* Migrator.migrate(yield* chooseDatabase(yield* configuration))
+      const config = yield* withoutChannels
+      const ran = yield* Migrator.waiting(
+        Migrator.migrate(yield* chooseDatabase(config)),
+        config.ORCHESTRATOR_DATABASE_WAIT
+      )
       yield* Console.log(ran.length === 0 ? "the schema is up to date" : `migrated: ${ran.join(", ")}`)
     })
   )
@@ -119,7 +126,7 @@ const tail = Command.make(
   ({ after, channel, follow, json }) =>
     Effect.scoped(
       Effect.gen(function* () {
-        const { url } = yield* chooseDatabase(yield* configuration)
+        const { url } = yield* chooseDatabase(yield* withoutChannels)
         yield* EventsTail.tail({ url, channel: channel as ChannelName, after, json, follow })
       })
     )

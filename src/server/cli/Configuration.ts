@@ -30,8 +30,11 @@ export const flags = Object.fromEntries(
 export type Given = { readonly [Name in keyof typeof flags]: Option.Option<string> }
 
 /** The configuration of the environment with these flags. */
-export const load = (given: Given): Effect.Effect<AppConfig.AppConfig, AppConfig.ConfigurationError> => {
+export const load = (
+  given: Given,
+  read = AppConfig.load
+): Effect.Effect<AppConfig.AppConfig, AppConfig.ConfigurationError> => {
   const set = Object.entries(given).flatMap(([name, value]) => (Option.isSome(value) ? [[name, value.value]] : []))
   const env = { ...process.env, ...Object.fromEntries(set) } as Record<string, string>
-  return Effect.provideService(AppConfig.load, ConfigProvider.ConfigProvider, ConfigProvider.fromEnvRecord(env))
+  return Effect.provideService(read, ConfigProvider.ConfigProvider, ConfigProvider.fromEnvRecord(env))
 }

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import type { AppConfig } from "../../layers/config/AppConfig.ts"
 import * as Migrator from "../../layers/postgres/Migrator.ts"
 import type { TlsFiles } from "../../layers/tls/TlsFiles.ts"
+import { grpcPortHeader } from "../HttpServer.ts"
 
 /** One thing that was looked at. */
 export interface Finding {
@@ -70,23 +71,50 @@ const database = (config: AppConfig): Effect.Effect<ReadonlyArray<Finding>> => {
   })
 }
 
-const port = (what: string, variable: string, address: string, number: number): Effect.Effect<Finding> =>
+/** Why a port cannot be listened on; nothing when it can. */
+const portProblem = (address: string, number: number): Effect.Effect<string | undefined> =>
   Effect.callback((resume) => {
     const probe = createServer()
-    probe.once("error", (error) =>
-      resume(
-        Effect.succeed(
-          finding(
-            what,
-            "problem",
-            `${address}:${number} cannot be listened on: ${error.message}. Set ${variable} to another`
-          )
-        )
-      )
-    )
-    probe.listen(number, address, () =>
-      probe.close(() => resume(Effect.succeed(finding(what, "ok", `${address}:${number} is free`))))
-    )
+    probe.once("error", (error) => resume(Effect.succeed(error.message)))
+    probe.listen(number, address, () => probe.close(() => resume(Effect.succeed(undefined))))
+  })
+
+/** The gRPC port of the orchestrator whose HTTP port this is, if it is one's. */
+const runningAt = (address: string, httpPort: number): Effect.Effect<number | undefined> => {
+  const host = address === "0.0.0.0" ? "127.0.0.1" : address === "::" ? "::1" : address
+  return Effect.tryPromise(() =>
+    fetch(`http://${host.includes(":") ? `[${host}]` : host}:${httpPort}/healthz`, {
+      signal: AbortSignal.timeout(2000)
+    })
+  ).pipe(
+    Effect.map((answer) => Number(answer.headers.get(grpcPortHeader) ?? 0) || undefined),
+    Effect.orElseSucceed(() => undefined)
+  )
+}
+
+const portFinding = (
+  what: string,
+  variable: string,
+  place: string,
+  problem: string | undefined,
+  isServed: boolean
+): Finding =>
+  problem === undefined
+    ? finding(what, "ok", `${place} is free`)
+    : isServed
+      ? finding(what, "ok", `${place}: a substra-orchestrator serves there`)
+      : finding(what, "problem", `${place} cannot be listened on: ${problem}. Set ${variable} to another`)
+
+/** Both ports: free, taken by a server of this configuration, or by somebody else. */
+const ports = (address: string, grpcPort: number, httpPort: number): Effect.Effect<ReadonlyArray<Finding>> =>
+  Effect.gen(function* () {
+    const grpc = yield* portProblem(address, grpcPort)
+    const http = yield* portProblem(address, httpPort)
+    const served = http === undefined ? undefined : yield* runningAt(address, httpPort)
+    return [
+      portFinding("gRPC port", "ORCHESTRATOR_GRPC_PORT", `${address}:${grpcPort}`, grpc, served === grpcPort),
+      portFinding("HTTP port", "ORCHESTRATOR_HTTP_PORT", `${address}:${httpPort}`, http, served !== undefined)
+    ]
   })
 
 /** Everything, in the order in which a start needs it. */
@@ -111,7 +139,6 @@ export const examine = (config: AppConfig): Effect.Effect<ReadonlyArray<Finding>
             )
           ]),
       ...(yield* database(config)),
-      yield* port("gRPC port", "ORCHESTRATOR_GRPC_PORT", address, config.ORCHESTRATOR_GRPC_PORT),
-      yield* port("HTTP port", "ORCHESTRATOR_HTTP_PORT", address, config.ORCHESTRATOR_HTTP_PORT)
+      ...(yield* ports(address, config.ORCHESTRATOR_GRPC_PORT, config.ORCHESTRATOR_HTTP_PORT))
     ]
   })

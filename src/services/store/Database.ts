@@ -6,7 +6,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { LoggedEvent, NewEvent } from "../../schema/Event.ts"
 import type { ChannelName } from "../../schema/Key.ts"
-import type { WriteError } from "./StoreError.ts"
+import type { StoreUnfit, WriteError } from "./StoreError.ts"
 import type { UnitOfWork } from "./UnitOfWork.ts"
 
 /** An event ready for the log: its id and message are fixed, its timestamp and position are the log's to give. */
@@ -45,7 +45,7 @@ export class Database extends Context.Service<
       finish: (value: A) => Effect.Effect<B, E3>,
       stands?: (committed: Committed) => Effect.Effect<void>
     ) => Effect.Effect<readonly [B, Committed], E | E2 | E3 | WriteError, Exclude<R, UnitOfWork>>
-    /** Succeeds when the store answers: for readiness probes. */
-    readonly ping: Effect.Effect<void, WriteError>
+    /** Succeeds when the store answers and fits this program, `StoreUnfit` when it does not fit: for readiness probes. */
+    readonly ping: Effect.Effect<void, WriteError | StoreUnfit>
   }
 >()("orchestrator/services/store/Database") {}
