@@ -2,6 +2,7 @@
 import { status } from "@grpc/grpc-js"
 import type * as Context from "effect/Context"
 import * as Metric from "effect/Metric"
+import { eventsToSubscribers } from "../services/Metrics.ts"
 
 const counter = (name: string, description: string) => Metric.counter(name, { description, incremental: true })
 
@@ -14,7 +15,6 @@ const handling = Metric.histogram("grpc_server_handling_seconds", {
   boundaries: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 })
 const transactions = counter("orc_db_transaction_total", "Transactions, by rpc and outcome")
-const eventsSent = counter("orc_event_sent_total", "Events sent to subscribers")
 
 /** Codes as Go writes them: `NotFound`. CANCELLED has one l there. */
 const codeNames = new Map(
@@ -88,6 +88,6 @@ export class CallMetrics {
 
   delivered(events: number): void {
     this.sentMessages.updateUnsafe(events, this.context)
-    eventsSent.updateUnsafe(events, this.context)
+    eventsToSubscribers.updateUnsafe(events, this.context)
   }
 }

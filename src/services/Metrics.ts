@@ -31,6 +31,20 @@ const retries = Metric.counter("orc_transaction_retries_total", {
   incremental: true
 })
 
+const eventsSent = Metric.counter("orc_event_sent_total", {
+  description: "Events that this server committed and handed to its hub, and deliveries to its subscribers",
+  incremental: true
+})
+
+/** Every event once, whoever subscribes; other servers' subscribers get it from their own hub. */
+const eventsToHub = Metric.withAttributes(eventsSent, { to: "hub" })
+
+/** Each delivery: an event counts once for each subscriber. */
+export const eventsToSubscribers = Metric.withAttributes(eventsSent, { to: "subscriber" })
+
+/** This many events were committed and handed to the hub. */
+export const eventsPublished = (count: number): Effect.Effect<void> => Metric.update(eventsToHub, count)
+
 /** A batch of this many tasks was registered. */
 export const tasksRegistered = (channel: ChannelName, count: number): Effect.Effect<void> =>
   Effect.andThen(

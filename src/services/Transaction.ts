@@ -121,7 +121,10 @@ export class Transaction extends Context.Service<
               const hooked = Effect.provideService(body, CommitHooks, (hook) => hooks.push(hook))
               const stands = (committed: Committed) =>
                 Effect.gen(function* () {
-                  if (committed.length > 0) yield* PubSub.publish(committedEvents, committed)
+                  if (committed.length > 0) {
+                    yield* PubSub.publish(committedEvents, committed)
+                    yield* Metrics.eventsPublished(committed.length)
+                  }
                   for (const hook of hooks) yield* hook
                 })
               const attempt = yield* Effect.result(database.run(channel, hooked, prepare(channel), finish, stands))
