@@ -16,6 +16,7 @@ import * as MemoryStore from "../layers/memory/MemoryStore.ts"
 import * as Migrator from "../layers/postgres/Migrator.ts"
 import * as PostgresStore from "../layers/postgres/PostgresStore.ts"
 import * as ServiceLayers from "../layers/Services.ts"
+import * as Tracing from "../layers/Tracing.ts"
 import * as CertificateIdentity from "../layers/tls/CertificateIdentity.ts"
 import { type ChannelMap, Channels } from "../services/Channels.ts"
 import { ClientIdentity } from "../services/ClientIdentity.ts"
@@ -161,7 +162,8 @@ const serve = <E>(
       }).pipe(
         Layer.provideMerge(store.layer),
         Layer.provideMerge(Channels.layerFrom(yield* reloadingChannels(config))),
-        Layer.provideMerge(identity)
+        Layer.provideMerge(identity),
+        Layer.provideMerge(Tracing.layer(config, version))
       )
     )
     const http = yield* Layer.build(

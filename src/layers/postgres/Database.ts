@@ -19,6 +19,7 @@ import type { Timestamp } from "../../schema/Timestamp.ts"
 import { type Committed, Database, type PreparedEvent } from "../../services/store/Database.ts"
 import { Contended, type ReadError, type WriteError } from "../../services/store/StoreError.ts"
 import { UnitOfWork } from "../../services/store/UnitOfWork.ts"
+import { childSpan, type SpanOptions, type Spans, Tracing } from "../../services/Tracing.ts"
 import { type ConnectionConfig, connectionConfig, type StatementLogging } from "./Connection.ts"
 import { Readers, type Row, Session, type Statement } from "./Session.ts"
 import { isConnectionLoss, isFollowUp, translate } from "./SqlErrors.ts"
@@ -64,7 +65,7 @@ export const layer = (options: Options): Layer.Layer<Database | Readers, SqlErro
     Effect.gen(function* () {
       const { readers, writers } = share(options.poolSize)
       const connection = yield* connectionConfig(options)
-      const log: Log = options.logStatements === true ? (text) => Effect.logDebug(text) : () => Effect.void
+      const watch = watching(options.logStatements === true, yield* Tracing)
       const readerPool = yield* PgPool.make({
         ...connection,
         multiplex: true,
@@ -82,8 +83,8 @@ export const layer = (options: Options): Layer.Layer<Database | Readers, SqlErro
       const lost = (error: SqlError) =>
         isConnectionLoss(error) && error.reason.operation !== "connect" && error !== noAnswer
       const query: Readers["Service"]["query"] = (text, params) => {
-        const once = Effect.andThen(
-          log(text),
+        const once = watch(
+          text,
           readerPool.use((reader) =>
             Effect.timeoutOrElse(reader.query(text, params), {
               duration: options.readTimeout ?? defaultReadTimeout,
@@ -103,7 +104,7 @@ export const layer = (options: Options): Layer.Layer<Database | Readers, SqlErro
       }
       const database = Database.of({
         run: (channel, body, prepare, finish, stands = () => Effect.void) =>
-          run(writerPool, log, channel, body, prepare, finish, stands),
+          run(writerPool, watch, channel, body, prepare, finish, stands),
         ping: Effect.asVoid(query("SELECT 1", []))
       })
       return Context.make(Database, database).pipe(Context.add(Readers, Readers.of({ query })))
@@ -114,14 +115,26 @@ export const layer = (options: Options): Layer.Layer<Database | Readers, SqlErro
 const translateInTransaction = (error: SqlError): ReadError =>
   isConnectionLoss(error) ? new Contended({ cause: error }) : translateRead(error)
 
-/** Says which statement is about to run. */
-type Log = (text: string) => Effect.Effect<void>
+/** A statement that is logged before it runs, and has a span of its own where somebody traces; never its parameters. */
+type Watch = <A, E>(text: string, statement: Effect.Effect<A, E>) => Effect.Effect<A, E>
+
+const watching = (isLogged: boolean, spans: Spans | undefined): Watch => {
+  const logged: Watch = (text, statement) => (isLogged ? Effect.andThen(Effect.logDebug(text), statement) : statement)
+  if (spans === undefined) return logged
+  return (text, statement) => childSpan(spans, statementSpan(text), logged(text, statement))
+}
+
+const statementSpan = (text: string): SpanOptions => ({
+  name: text.trimStart().split(/\s/, 1)[0] ?? "",
+  kind: "client",
+  attributes: { "db.system.name": "postgresql", "db.query.text": text }
+})
 
 const translateRead = (error: SqlError): ReadError => translate(error) as ReadError
 
 const run = <A, E, R, E2, B, E3>(
   pool: PgPool.PgPool,
-  log: Log,
+  watch: Watch,
   channel: ChannelName,
   body: Effect.Effect<A, E, R>,
   prepare: (events: ReadonlyArray<NewEvent>) => Effect.Effect<ReadonlyArray<PreparedEvent>, E2>,
@@ -131,7 +144,7 @@ const run = <A, E, R, E2, B, E3>(
   Effect.scoped(
     Effect.gen(function* () {
       const connection = yield* Effect.mapError(pool.get, translate)
-      const transaction = new Transaction(connection, log)
+      const transaction = new Transaction(connection, watch)
       const context = Context.make(Session, transaction).pipe(
         Context.add(UnitOfWork, UnitOfWork.of({ now: transaction.now, emit: transaction.emit }))
       )
@@ -159,18 +172,18 @@ class Transaction {
   readonly events: Array<NewEvent> = []
   private readonly deferred: Array<Statement> = []
   private readonly connection: PgConnection.PgConnection
-  private readonly log: Log
+  private readonly watch: Watch
   private begun = false
   private ended = false
   private time: Timestamp | undefined
 
-  constructor(connection: PgConnection.PgConnection, log: Log) {
+  constructor(connection: PgConnection.PgConnection, watch: Watch) {
     this.connection = connection
-    this.log = log
+    this.watch = watch
   }
 
   private execute(text: string, params: ReadonlyArray<unknown>) {
-    return Effect.andThen(this.log(text), this.connection.query(text, params))
+    return this.watch(text, this.connection.query(text, params))
   }
 
   /** BEGIN goes out with the first statement; the pipeline keeps their order. */
