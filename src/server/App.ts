@@ -24,6 +24,7 @@ import type { Store } from "../services/store/Store.ts"
 import * as GrpcServer from "./GrpcServer.ts"
 import * as HttpServer from "./HttpServer.ts"
 import { handlers } from "./handlers/index.ts"
+import * as ProcessMetrics from "./ProcessMetrics.ts"
 import { TlsCredentials } from "./TlsCredentials.ts"
 
 export const version: string = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")).version
@@ -166,6 +167,7 @@ const serve = <E>(
         Layer.provideMerge(Tracing.layer(config, version))
       )
     )
+    if (config.METRICS_ENABLED) yield* Layer.build(ProcessMetrics.layer(version))
     const http = yield* Layer.build(
       HttpServer.layer({
         address,

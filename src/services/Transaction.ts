@@ -144,7 +144,7 @@ export class Transaction extends Context.Service<
                   cause: error
                 })
               }
-              yield* Metrics.transactionRetried
+              yield* Metrics.transactionRetried(error.reason)
               yield* Effect.sleep(Duration.millis(wait))
             }
           })

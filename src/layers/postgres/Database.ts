@@ -21,6 +21,7 @@ import { Contended, type ReadError, type WriteError } from "../../services/store
 import { UnitOfWork } from "../../services/store/UnitOfWork.ts"
 import { childSpan, type SpanOptions, type Spans, Tracing } from "../../services/Tracing.ts"
 import { type ConnectionConfig, connectionConfig, type StatementLogging } from "./Connection.ts"
+import { PoolMetrics } from "./PoolMetrics.ts"
 import { Readers, type Row, Session, type Statement } from "./Session.ts"
 import { isConnectionLoss, isFollowUp, translate } from "./SqlErrors.ts"
 import { timestamp } from "./Types.ts"
@@ -79,16 +80,22 @@ export const layer = (options: Options): Layer.Layer<Database | Readers, SqlErro
         multiplexConcurrency: 1,
         maxConnections: writers
       })
+      const context = yield* Effect.context()
+      const readersUse = new PoolMetrics("readers", context)
+      const writersUse = new PoolMetrics("writers", context)
       // Pooled connections may have been lost unnoticed, all of them: as many tries find one that lives, or a new one.
       const lost = (error: SqlError) =>
         isConnectionLoss(error) && error.reason.operation !== "connect" && error !== noAnswer
       const query: Readers["Service"]["query"] = (text, params) => {
         const once = watch(
           text,
-          readerPool.use((reader) =>
-            Effect.timeoutOrElse(reader.query(text, params), {
-              duration: options.readTimeout ?? defaultReadTimeout,
-              orElse: () => Effect.andThen(readerPool.invalidate(reader), Effect.fail(noAnswer))
+          readersUse.during((begun) =>
+            readerPool.use((reader) => {
+              begun()
+              return Effect.timeoutOrElse(reader.query(text, params), {
+                duration: options.readTimeout ?? defaultReadTimeout,
+                orElse: () => Effect.andThen(readerPool.invalidate(reader), Effect.fail(noAnswer))
+              })
             })
           )
         )
@@ -104,7 +111,7 @@ export const layer = (options: Options): Layer.Layer<Database | Readers, SqlErro
       }
       const database = Database.of({
         run: (channel, body, prepare, finish, stands = () => Effect.void) =>
-          run(writerPool, watch, channel, body, prepare, finish, stands),
+          run(writerPool, writersUse, watch, channel, body, prepare, finish, stands),
         ping: Effect.asVoid(query("SELECT 1", []))
       })
       return Context.make(Database, database).pipe(Context.add(Readers, Readers.of({ query })))
@@ -113,7 +120,7 @@ export const layer = (options: Options): Layer.Layer<Database | Readers, SqlErro
 
 /** Before the commit nothing stays of a transaction whose connection is lost: it may be run again. */
 const translateInTransaction = (error: SqlError): ReadError =>
-  isConnectionLoss(error) ? new Contended({ cause: error }) : translateRead(error)
+  isConnectionLoss(error) ? new Contended({ reason: "connection", cause: error }) : translateRead(error)
 
 /** A statement that is logged before it runs, and has a span of its own where somebody traces; never its parameters. */
 type Watch = <A, E>(text: string, statement: Effect.Effect<A, E>) => Effect.Effect<A, E>
@@ -134,6 +141,7 @@ const translateRead = (error: SqlError): ReadError => translate(error) as ReadEr
 
 const run = <A, E, R, E2, B, E3>(
   pool: PgPool.PgPool,
+  use: PoolMetrics,
   watch: Watch,
   channel: ChannelName,
   body: Effect.Effect<A, E, R>,
@@ -143,7 +151,7 @@ const run = <A, E, R, E2, B, E3>(
 ): Effect.Effect<readonly [B, Committed], E | E2 | E3 | WriteError, Exclude<R, UnitOfWork>> =>
   Effect.scoped(
     Effect.gen(function* () {
-      const connection = yield* Effect.mapError(pool.get, translate)
+      const connection = yield* Effect.mapError(use.leased(pool.get), translate)
       const transaction = new Transaction(connection, watch)
       const context = Context.make(Session, transaction).pipe(
         Context.add(UnitOfWork, UnitOfWork.of({ now: transaction.now, emit: transaction.emit }))
