@@ -16,6 +16,7 @@ import * as MemoryStore from "../layers/memory/MemoryStore.ts"
 import * as Migrator from "../layers/postgres/Migrator.ts"
 import * as PostgresStore from "../layers/postgres/PostgresStore.ts"
 import * as ServiceLayers from "../layers/Services.ts"
+import * as Tracing from "../layers/Tracing.ts"
 import * as CertificateIdentity from "../layers/tls/CertificateIdentity.ts"
 import { type ChannelMap, Channels } from "../services/Channels.ts"
 import { ClientIdentity } from "../services/ClientIdentity.ts"
@@ -23,6 +24,7 @@ import type { Store } from "../services/store/Store.ts"
 import * as GrpcServer from "./GrpcServer.ts"
 import * as HttpServer from "./HttpServer.ts"
 import { handlers } from "./handlers/index.ts"
+import * as ProcessMetrics from "./ProcessMetrics.ts"
 import { TlsCredentials } from "./TlsCredentials.ts"
 
 /** The version of this package. */
@@ -165,9 +167,11 @@ const serve = <E>(
       }).pipe(
         Layer.provideMerge(store.layer),
         Layer.provideMerge(Channels.layerFrom(yield* reloadingChannels(config))),
-        Layer.provideMerge(identity)
+        Layer.provideMerge(identity),
+        Layer.provideMerge(Tracing.layer(config, version))
       )
     )
+    if (config.METRICS_ENABLED) yield* Layer.build(ProcessMetrics.layer(version))
     const http = yield* Layer.build(
       HttpServer.layer({
         address,

@@ -3,6 +3,10 @@
 import { randomBytes } from "node:crypto"
 import type { Metadata } from "@grpc/grpc-js"
 import * as Effect from "effect/Effect"
+import * as Headers from "effect/http/Headers"
+import * as HttpTraceContext from "effect/http/HttpTraceContext"
+import type * as Option from "effect/Option"
+import type * as Tracer from "effect/Tracer"
 import type { ChannelName, OrganizationId } from "../schema/Key.ts"
 import { BadRequest } from "../schema/OrchestratorError.ts"
 
@@ -26,6 +30,12 @@ const single = (metadata: Metadata, name: string): string | undefined => {
 export const requestId = (metadata: Metadata): string => {
   const given = single(metadata, "reqid")
   return given !== undefined && printable.test(given) ? given : randomBytes(4).toString("hex")
+}
+
+/** The caller's span, by the header `traceparent` of W3C; what is malformed counts as none. */
+export const callerSpan = (metadata: Metadata): Option.Option<Tracer.ExternalSpan> => {
+  const traceparent = single(metadata, "traceparent")
+  return HttpTraceContext.w3c(Headers.fromRecordUnsafe(traceparent === undefined ? {} : { traceparent }))
 }
 
 const required = (metadata: Metadata, name: string): Effect.Effect<string, BadRequest> => {

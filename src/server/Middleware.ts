@@ -15,6 +15,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as References from "effect/References"
 import { strictReader } from "../layers/wire/StrictReader.ts"
 import {
   DeadlineExceeded,
@@ -26,6 +27,7 @@ import {
 import { Channels } from "../services/Channels.ts"
 import { type ClientCertificate, ClientIdentity } from "../services/ClientIdentity.ts"
 import { RequestContext } from "../services/RequestContext.ts"
+import { annotate, callSpan, type SpanOptions, Tracing } from "../services/Tracing.ts"
 import { Transaction } from "../services/Transaction.ts"
 import { type Admission, countRefusal } from "./Admission.ts"
 import * as CallHeaders from "./CallHeaders.ts"
@@ -71,6 +73,7 @@ export const make = (
   const channels = Context.get(context, Channels)
   const identity = Context.get(context, ClientIdentity)
   const transaction = Context.get(context, Transaction)
+  const spans = Context.get(context, Tracing)
   const run = Effect.runCallbackWith(context)
 
   /** Who calls, where: OE0003 for headers that are missing or doubled, OE0102 for those that may not. */
@@ -129,6 +132,28 @@ export const make = (
   const counted = <A, E, R>(call: Effect.Effect<A, E, R>, metrics: CallMetrics) =>
     Effect.onExit(call, (exit) => Effect.sync(() => metrics.transaction(Exit.isSuccess(exit) ? "commit" : "rollback")))
 
+  /** A call whose statements carry its id in the log, in a span where somebody traces. */
+  const observed = <A, E>(
+    program: Effect.Effect<A, E, Services>,
+    call: Call & { readonly cancelled: boolean },
+    line: LoggedCall,
+    slow: Duration.Duration | undefined
+  ) => {
+    const logged = Effect.onExit(
+      Effect.provideService(program, References.CurrentLogAnnotations, { reqid: line.reqid }),
+      (exit) => logCall(line, outcomeOf(exit, call).code, exit, slow)
+    )
+    if (spans === undefined) return logged
+    const ended = Effect.onExit(logged, (exit) =>
+      annotate({
+        "rpc.grpc.status_code": outcomeOf(exit, call).code,
+        "substra.organization": line.caller?.requester ?? "",
+        "substra.channel": line.caller?.channel ?? ""
+      })
+    )
+    return callSpan(spans, CallHeaders.callerSpan(call.metadata), spanOf(line), ended)
+  }
+
   const running = new Set<{ end: () => void }>()
 
   /** A call as the log shows it; its headers tell the rest. */
@@ -166,7 +191,7 @@ export const make = (
         return yield* Effect.provideService(admission.call(caller.requester, admitted), RequestContext, caller)
       }).pipe(
         Effect.timeoutOrElse({ duration: options.callTimeout, orElse: () => Effect.fail(tookTooLong(options)) }),
-        Effect.onExit((exit) => logCall(line, outcomeOf(exit, call).code, exit, options.slowCall))
+        (whole) => observed(whole, call, line, options.slowCall)
       )
       let answered = false
       const answerOnce = (outcome: CallStatus, bytes: Uint8Array | null) => {
@@ -221,10 +246,7 @@ export const make = (
           (events) => metrics.delivered(events)
         )
         return yield* Effect.raceFirst(delivering, channels.lost(caller.requester, caller.channel))
-      }).pipe(
-        Effect.scoped,
-        Effect.onExit((exit) => logCall(line, outcomeOf(exit, call).code, exit, undefined))
-      )
+      }).pipe(Effect.scoped, (whole) => observed(whole, call, line, undefined))
       const interrupt = run(program, {
         onExit: (exit) => {
           const outcome = outcomeOf(exit, call)
@@ -248,6 +270,15 @@ export const make = (
   )
 
   return { unary, stream, interruptAll }
+}
+
+const spanOf = ({ method, reqid }: LoggedCall): SpanOptions => {
+  const [, service, name] = method.split("/")
+  return {
+    name: method.slice(1),
+    kind: "server",
+    attributes: { "rpc.system": "grpc", "rpc.service": service, "rpc.method": name, "substra.reqid": reqid }
+  }
 }
 
 type Call = Pick<ServerUnaryCall<unknown, unknown>, "metadata" | "getAuthContext" | "getDeadline">

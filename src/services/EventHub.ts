@@ -75,12 +75,11 @@ export class EventHub extends Context.Service<
       Effect.gen(function* () {
         const hub = new Hub(options, yield* EventLog, yield* EventCodec, yield* EventSignals, yield* Effect.scope)
         const committed = yield* PubSub.subscribe(yield* CommittedEvents)
-        yield* Effect.forkScoped(
-          Effect.forever(Effect.map(PubSub.takeAll(committed), (batches) => hub.onCommitted(batches)))
-        )
-        yield* Effect.forkScoped(hub.sendSignals)
-        yield* Effect.forkScoped(hub.receiveSignals)
-        yield* Effect.forkScoped(hub.watchLog)
+        const takeCommitted = Effect.map(PubSub.takeAll(committed), (batches) => hub.onCommitted(batches))
+        yield* Effect.forkScoped(keptUp("taking committed events", Effect.forever(takeCommitted)))
+        yield* Effect.forkScoped(keptUp("sending signals", hub.sendSignals))
+        yield* Effect.forkScoped(keptUp("receiving signals", hub.receiveSignals))
+        yield* Effect.forkScoped(keptUp("looking at the log", hub.watchLog))
         return EventHub.of({ subscribe: hub.subscribe, drain: hub.drain })
       })
     )
@@ -117,6 +116,7 @@ const databaseLost = new Unavailable({ message: "the database is out of reach, s
 const wentBackwards = new Unavailable({
   message: "the database lost events that were sent, as after a failover: subscribe again from the last id"
 })
+const hubFailed = new Unavailable({ message: "the delivery of events failed, subscribe again" })
 const left = new Unavailable({ message: "the subscription was closed" })
 
 /** The log lacks an event between others: nothing may be sent across the gap. */
@@ -127,6 +127,15 @@ const missing = (after: number, events: ReadonlyArray<LoggedEvent>): number | un
   const index = events.findIndex((event, place) => event.position !== after + 1 + place)
   return index < 0 ? undefined : after + 1 + index
 }
+
+/** A defect must not end delivery in silence: it is told, and the work begins again. */
+const keptUp = (what: string, work: Effect.Effect<void>): Effect.Effect<void> =>
+  Effect.catchDefect(work, (defect) =>
+    Effect.logError(`defect in the hub, ${what}: it is begun again`, defect).pipe(
+      Effect.andThen(Effect.sleep(pollInterval)),
+      Effect.andThen(Effect.suspend(() => keptUp(what, work)))
+    )
+  )
 
 class Hub {
   private readonly feeds = new Map<ChannelName, Feed>()
@@ -398,7 +407,13 @@ class Hub {
       }
     }).pipe(
       Effect.raceFirst(feed.ended),
-      Effect.catch((error) => Effect.sync(() => feed.finish(asEnd(error))))
+      Effect.catch((error) => Effect.sync(() => feed.finish(asEnd(error)))),
+      Effect.catchDefect((defect) =>
+        Effect.andThen(
+          Effect.logError(`defect in the hub, reading on in channel ${channel}: its subscriptions end`, defect),
+          Effect.sync(() => feed.finish(hubFailed))
+        )
+      )
     )
   }
 

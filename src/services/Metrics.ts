@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import type { ChannelName } from "../schema/Key.ts"
 import type { TaskStatus, TaskTransition } from "../schema/TaskStatus.ts"
+import type { Contention } from "./store/StoreError.ts"
 
 const taskBoundaries = [5, 10, 50, 100, 500, 1000, 5000, 10000]
 
@@ -27,7 +28,7 @@ const cascadeSize = Metric.histogram("orc_task_update_cascade_size", {
 })
 
 const retries = Metric.counter("orc_transaction_retries_total", {
-  description: "Transactions run again because they were lost to concurrent ones",
+  description: "Transactions run again, by what they were lost to",
   incremental: true
 })
 
@@ -56,4 +57,5 @@ export const tasksUpdated = (channel: ChannelName, status: TaskStatus, count: nu
 export const cascaded = (channel: ChannelName, transition: TaskTransition, count: number): Effect.Effect<void> =>
   Metric.update(Metric.withAttributes(cascadeSize, { channel, status: transition }), count)
 
-export const transactionRetried: Effect.Effect<void> = Metric.update(retries, 1)
+export const transactionRetried = (reason: Contention | undefined): Effect.Effect<void> =>
+  Metric.update(Metric.withAttributes(retries, { reason: reason ?? "other" }), 1)

@@ -26,6 +26,7 @@ import { type Committed, Database, type PreparedEvent } from "./store/Database.t
 import { EventCodec } from "./store/EventCodec.ts"
 import type { Contended } from "./store/StoreError.ts"
 import type { UnitOfWork } from "./store/UnitOfWork.ts"
+import { childSpan, type SpanOptions, Tracing } from "./Tracing.ts"
 
 /** What was committed by this process, transaction by transaction. It slides: whoever is slow reads the log instead. */
 export class CommittedEvents extends Context.Service<CommittedEvents, PubSub.PubSub<Committed>>()(
@@ -93,6 +94,7 @@ export class Transaction extends Context.Service<
         const database = yield* Database
         const codec = yield* EventCodec
         const committedEvents = yield* CommittedEvents
+        const spans = yield* Tracing
         const budget = Duration.toMillis(options.retryBudget)
 
         const prepare = (channel: ChannelName) => (events: ReadonlyArray<NewEvent>) =>
@@ -126,7 +128,10 @@ export class Transaction extends Context.Service<
                   yield* Metrics.eventsCommitted(committed.length)
                   for (const hook of hooks) yield* hook
                 })
-              const attempt = yield* Effect.result(database.run(channel, hooked, prepare(channel), finish, stands))
+              const transaction = database.run(channel, hooked, prepare(channel), finish, stands)
+              const attempt = yield* Effect.result(
+                spans === undefined ? transaction : childSpan(spans, transactionSpan(run), transaction)
+              )
               if (attempt._tag === "Success") return attempt.success[0]
               const error = attempt.failure
               if (!isContended(error)) return yield* Effect.fail(error)
@@ -138,7 +143,7 @@ export class Transaction extends Context.Service<
                   cause: error
                 })
               }
-              yield* Metrics.transactionRetried
+              yield* Metrics.transactionRetried(error.reason)
               yield* Effect.sleep(Duration.millis(wait))
             }
           })
@@ -152,6 +157,13 @@ export class Transaction extends Context.Service<
       })
     )
 }
+
+/** One run of a transaction; those after the first are repetitions. */
+const transactionSpan = (run: number): SpanOptions => ({
+  name: "transaction",
+  kind: "internal",
+  attributes: { "substra.run": run + 1 }
+})
 
 const isContended = (error: unknown): error is Contended =>
   typeof error === "object" && error !== null && "_tag" in error && error._tag === "Contended"

@@ -78,7 +78,8 @@ const rare = [
   "orc_event_ring_misses_total"
 ]
 
-const metricsIn = (expr: string): ReadonlyArray<string> => expr.match(/\b(?:orc|grpc_server)_[a-z_]+/g) ?? []
+const metricsIn = (expr: string): ReadonlyArray<string> =>
+  expr.match(/\b(?:orc|grpc_server|nodejs|process)_[a-z0-9_]+/g) ?? []
 
 const labelsIn = (expr: string): ReadonlyArray<string> => [
   ...[...expr.matchAll(/([a-z_]+)(?:=~|!=|!~|=)"/g)].map(([, label = ""]) => label),

@@ -34,7 +34,9 @@ export const databaseVariables: ReadonlySet<string> = new Set([
 
 /** Every variable of the server, or of the URL, that a text names. */
 export const variablesIn = (text: string): ReadonlyArray<string> => [
-  ...new Set(text.match(/\b(?:ORCHESTRATOR_[A-Z_]+|LOG_[A-Z_]+|METRICS_[A-Z_]+|DATABASE_[A-Z]+|NO_COLOR)\b/g))
+  ...new Set(
+    text.match(/\b(?:ORCHESTRATOR_[A-Z_]+|LOG_[A-Z_]+|METRICS_[A-Z_]+|OTEL_[A-Z_]+|DATABASE_[A-Z]+|NO_COLOR)\b/g)
+  )
 ]
 
 /** The Helm of this machine, if it has one. */

@@ -63,6 +63,8 @@ export class World {
   deliveries = 0
   /** Operations of the log that fail from now on, and how long one takes. */
   failing = 0
+  /** Operations of the log that die from now on. */
+  dying = 0
   delay = 0
   private count = 0
   private held: Array<ReadonlyArray<LoggedEvent>> = []
@@ -132,6 +134,10 @@ export class World {
       if (this.failing > 0) {
         this.failing--
         return Effect.fail(lost)
+      }
+      if (this.dying > 0) {
+        this.dying--
+        return Effect.die(new Error("a defect"))
       }
       const now = value()
       return this.delay === 0 ? Effect.succeed(now) : Effect.as(Effect.sleep(this.delay), now)

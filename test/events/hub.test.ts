@@ -35,6 +35,33 @@ const event = (position: number, size = 10): LoggedEvent => ({
   message: new Uint8Array(size)
 })
 
+describe("a defect", () => {
+  it.effect("in a look at the log does not end the looks: what no signal told of still comes", () =>
+    Effect.gen(function* () {
+      const { subscriber, world } = yield* open(5, 0.999)
+      world.dying = 1
+      yield* TestClock.adjust("1 second")
+      expect(world.dying).toBe(0)
+      yield* world.append(channel, 1, "never")
+      yield* TestClock.adjust("4 seconds")
+      yield* settle
+      expect([subscriber.position, subscriber.end]).toEqual([6, undefined])
+    })
+  )
+
+  it.effect("in the reading of a channel ends its subscriptions, saying so", () =>
+    Effect.gen(function* () {
+      const { subscriber, world } = yield* open(5, 0.999)
+      yield* world.append(channel, 1, "never")
+      world.dying = 1
+      yield* world.signal([[channel, 6]])
+      yield* TestClock.adjust("2 millis")
+      yield* settle
+      expect(subscriber.end).toContain("the delivery of events failed")
+    })
+  )
+})
+
 describe("a subscription ends", () => {
   it.effect("when the server drains, also while a read of the log hangs", () =>
     Effect.gen(function* () {

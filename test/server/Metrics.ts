@@ -12,7 +12,7 @@ export interface Exposition {
   readonly samples: ReadonlyArray<Sample>
 }
 
-const sampleLine = /^([a-z_]+)(?:\{((?:[a-z_]+="[^"]*",?)*)\})? (\S+)$/
+const sampleLine = /^([a-z_][a-z0-9_]*)(?:\{((?:[a-z_]+="[^"]*",?)*)\})? (\S+)$/
 
 const sample = (line: string): Sample => {
   const match = sampleLine.exec(line)

@@ -19,7 +19,9 @@ export type Env = Readonly<Record<string, string>>
 
 /** Nothing of what the server reads. */
 const inherited = Object.fromEntries(
-  Object.entries(process.env).filter(([name]) => !/^(ORCHESTRATOR_|LOG_|METRICS_|NO_COLOR|NODE_|VITEST)/.test(name))
+  Object.entries(process.env).filter(
+    ([name]) => !/^(ORCHESTRATOR_|LOG_|METRICS_|OTEL_|NO_COLOR|NODE_|VITEST)/.test(name)
+  )
 )
 
 export interface Program {

@@ -157,7 +157,7 @@ describe("metrics", async () => {
     expect(Metrics.sum(found, "orc_task_update_cascade_size_count", moved)).toBe(2)
   })
 
-  it("count transactions by rpc and outcome, and events sent", () => {
+  it("count transactions by rpc and outcome", () => {
     const of = (method: string) =>
       Metrics.by(found, "orc_db_transaction_total", "outcome", { method: `/orchestrator.${method}` })
     expect(of("ComputePlanService/RegisterPlan")).toEqual({ commit: 2, rollback: 1 })
@@ -184,6 +184,25 @@ describe("metrics", async () => {
     expect(Metrics.sum(found, "grpc_server_handling_seconds_bucket", { le: "+Inf" })).toBe(counted("started_total"))
     const answers = Metrics.sum(found, "grpc_server_handled_total", { grpc_code: "OK" })
     expect(counted("msg_sent_total")).toBe(answers + Metrics.sum(found, "orc_event_delivered_total"))
+  })
+
+  it("tell the state of the process, and what it is", () => {
+    const value = (name: string) => Metrics.sum(found, name)
+    expect(value("nodejs_heap_size_used_bytes")).toBeGreaterThan(10 * 1024 * 1024)
+    expect(value("process_resident_memory_bytes")).toBeGreaterThan(value("nodejs_heap_size_used_bytes"))
+    for (const figure of ["mean", "p99", "max"]) {
+      expect(value(`nodejs_eventloop_lag_${figure}_seconds`)).toBeGreaterThanOrEqual(0)
+    }
+    const labels = { version: expect.stringMatching(/^\d+\.\d+\.\d+/), node: process.versions.node }
+    expect(found.samples.find(({ name }) => name === "orc_build_info")).toMatchObject({ labels, value: 1 })
+  })
+
+  it("count who has a connection, and who waited for one", () => {
+    expect(Metrics.by(found, "orc_db_pool_in_use", "pool")).toEqual({ writers: 0, readers: expect.any(Number) })
+    expect(Metrics.by(found, "orc_db_pool_waiting", "pool")).toEqual({ writers: 0, readers: expect.any(Number) })
+    const transactions = Metrics.sum(found, "orc_db_transaction_total", { outcome: "commit" })
+    const waits = Metrics.by(found, "orc_db_pool_wait_seconds_count", "pool")
+    expect((waits.writers ?? 0) + (waits.readers ?? 0)).toBeGreaterThanOrEqual(transactions)
   })
 
   it("grow in their buckets", () => {

@@ -7,7 +7,7 @@ import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type * as Redacted from "effect/Redacted"
+import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { ChannelMap } from "../../services/Channels.ts"
 import type { TlsFiles, TlsPaths } from "../tls/TlsFiles.ts"
@@ -18,20 +18,37 @@ import {
   databaseUrl,
   duration,
   durationFrom,
+  httpUrl,
   integer,
   ipAddress,
   type LogLevel,
   logLevel,
+  type Pairs,
+  pairs,
   path,
   port,
+  ratio,
   type Setting,
-  setting
+  secretPairs,
+  setting,
+  text,
+  word
 } from "./Settings.ts"
 
 /** The configuration cannot be used: the message lists every problem. */
 export class ConfigurationError extends Data.TaggedError("ConfigurationError")<{ readonly message: string }> {}
 
 const mebibyte = 1024 * 1024
+
+/** As OpenTelemetry names them. */
+const samplers = [
+  "always_on",
+  "always_off",
+  "traceidratio",
+  "parentbased_always_on",
+  "parentbased_always_off",
+  "parentbased_traceidratio"
+] as const
 
 /** By variable, in the order in which `--help` shows them. */
 export const settings = {
@@ -210,7 +227,46 @@ export const settings = {
     undefined as number | undefined,
     "8 more than the machine has cores",
     "the most connections to the database that this process makes"
-  )
+  ),
+  OTEL_EXPORTER_OTLP_ENDPOINT: setting(
+    httpUrl,
+    undefined as string | undefined,
+    "no traces",
+    "the OpenTelemetry collector that spans are sent to, over HTTP, below /v1/traces"
+  ),
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: setting(
+    httpUrl,
+    undefined as string | undefined,
+    "",
+    "the whole address that spans are sent to, instead"
+  ),
+  OTEL_EXPORTER_OTLP_PROTOCOL: setting(
+    word(["http/protobuf", "http/json"]),
+    "http/protobuf" as "http/protobuf" | "http/json",
+    "http/protobuf",
+    "how spans are written: http/protobuf or http/json"
+  ),
+  OTEL_EXPORTER_OTLP_HEADERS: setting(
+    secretPairs,
+    Redacted.make([] as Pairs),
+    "",
+    "headers for the collector, name=value,name=value; a flag is seen by all who list processes"
+  ),
+  OTEL_SERVICE_NAME: setting(
+    text,
+    undefined as string | undefined,
+    "substra-orchestrator",
+    "the name of this server in traces"
+  ),
+  OTEL_RESOURCE_ATTRIBUTES: setting(pairs, [] as Pairs, "", "what else traces say of it, name=value,name=value"),
+  OTEL_TRACES_SAMPLER: setting(
+    word(samplers),
+    "parentbased_always_on" as (typeof samplers)[number],
+    "parentbased_always_on",
+    `which calls are traced: ${samplers.join(", ")}; parentbased ones do as the caller's traceparent says`
+  ),
+  OTEL_TRACES_SAMPLER_ARG: setting(ratio, 1, "1", "the share of calls that a traceidratio sampler traces"),
+  OTEL_SDK_DISABLED: setting(bool, false, "false", "no traces, whatever else is set")
 } satisfies Record<string, Setting<unknown>>
 
 type Settings = typeof settings

@@ -80,6 +80,8 @@ export const path: readonly [string, Parse<string | undefined>] = [
   (text) => (text.includes("\0") ? refuse("it must be a path") : Result.succeed(text))
 ]
 
+export const text: readonly [string, Parse<string | undefined>] = ["text", (given) => Result.succeed(given)]
+
 export const ipAddress: readonly [string, Parse<string | undefined>] = [
   "IP address",
   (text) =>
@@ -123,4 +125,53 @@ export const durationFrom = (least: Duration.Duration): readonly [string, Parse<
       ? refuse(`it must be ${Duration.format(least)} at least`)
       : parsed
   }
+]
+
+/** One of these words. */
+export const word = <const Words extends ReadonlyArray<string>>(
+  words: Words
+): readonly [string, Parse<Words[number]>] => [
+  "word",
+  (text) => (words.includes(text) ? Result.succeed(text) : refuse(`it must be one of ${words.join(", ")}`))
+]
+
+export const ratio: readonly [string, Parse<number>] = [
+  "number",
+  (text) => {
+    const value = /^\d*\.?\d+$/.test(text) ? Number(text) : Number.NaN
+    return value <= 1 ? Result.succeed(value) : refuse("it must be a number from 0 to 1, such as 0.1")
+  }
+]
+
+export const httpUrl: readonly [string, Parse<string | undefined>] = [
+  "URL",
+  (text) => {
+    const protocol = URL.parse(text)?.protocol
+    return protocol === "http:" || protocol === "https:"
+      ? Result.succeed(text)
+      : refuse("it must be a URL such as http://collector:4318")
+  }
+]
+
+export type Pairs = ReadonlyArray<readonly [name: string, value: string]>
+
+/** `name=value,name=value` with values that are percent-encoded, as OpenTelemetry writes lists. */
+export const pairs: readonly [string, Parse<Pairs>] = [
+  "list",
+  (text) => {
+    const parts = text.split(",").map((part) => /^\s*([^=\s]+)\s*=(.*)$/s.exec(part))
+    try {
+      const found = parts.map((part) =>
+        part === null ? undefined : ([part[1] ?? "", decodeURIComponent((part[2] ?? "").trim())] as const)
+      )
+      if (found.every((pair) => pair !== undefined)) return Result.succeed(found)
+    } catch {}
+    return refuse("it must be a list of the form name=value,name=value with percent-encoded values")
+  }
+]
+
+/** The same, of values that are shown nowhere. */
+export const secretPairs: readonly [string, Parse<Redacted.Redacted<Pairs>>] = [
+  "list",
+  (text) => Result.map(pairs[1](text), (found) => Redacted.make(found))
 ]

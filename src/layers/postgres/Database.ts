@@ -19,8 +19,10 @@ import type { Timestamp } from "../../schema/Timestamp.ts"
 import { type Committed, Database, type PreparedEvent } from "../../services/store/Database.ts"
 import { Contended, type ReadError, StoreUnfit, type WriteError } from "../../services/store/StoreError.ts"
 import { UnitOfWork } from "../../services/store/UnitOfWork.ts"
+import { childSpan, type SpanOptions, type Spans, Tracing } from "../../services/Tracing.ts"
 import { type ConnectionConfig, connectionConfig, type StatementLogging } from "./Connection.ts"
 import { schemaProblem } from "./Migrator.ts"
+import { PoolMetrics } from "./PoolMetrics.ts"
 import { Readers, type Row, Session, type Statement } from "./Session.ts"
 import { isConnectionLoss, isFollowUp, translate } from "./SqlErrors.ts"
 import { timestamp } from "./Types.ts"
@@ -68,7 +70,7 @@ export const layer = (options: Options): Layer.Layer<Database | Readers, SqlErro
     Effect.gen(function* () {
       const { readers, writers } = share(options.poolSize)
       const connection = yield* connectionConfig(options)
-      const log: Log = options.logStatements === true ? (text) => Effect.logDebug(text) : () => Effect.void
+      const watch = watching(options.logStatements === true, yield* Tracing)
       const readerPool = yield* PgPool.make({
         ...connection,
         multiplex: true,
@@ -82,6 +84,9 @@ export const layer = (options: Options): Layer.Layer<Database | Readers, SqlErro
         multiplexConcurrency: 1,
         maxConnections: writers
       })
+      const context = yield* Effect.context()
+      const readersUse = new PoolMetrics("readers", context)
+      const writersUse = new PoolMetrics("writers", context)
       // Pooled connections may have been lost unnoticed, all of them: as many tries find one that lives, or a new one.
       const lost = (error: SqlError) =>
         isConnectionLoss(error) && error.reason.operation !== "connect" && error !== noAnswer
@@ -106,13 +111,16 @@ export const layer = (options: Options): Layer.Layer<Database | Readers, SqlErro
           )
         })
       const query: Readers["Service"]["query"] = (text, params) => {
-        const once = Effect.andThen(
-          log(text),
-          readerPool.use((reader) =>
-            reader.query(text, params).pipe(
-              Effect.timeoutOrElse({ duration: readTimeout, orElse: () => retired(reader) }),
-              Effect.onInterrupt(() => checkAlive(reader))
-            )
+        const once = watch(
+          text,
+          readersUse.during((begun) =>
+            readerPool.use((reader) => {
+              begun()
+              return reader.query(text, params).pipe(
+                Effect.timeoutOrElse({ duration: readTimeout, orElse: () => retired(reader) }),
+                Effect.onInterrupt(() => checkAlive(reader))
+              )
+            })
           )
         )
         return once.pipe(
@@ -127,7 +135,7 @@ export const layer = (options: Options): Layer.Layer<Database | Readers, SqlErro
       }
       const database = Database.of({
         run: (channel, body, prepare, finish, stands = () => Effect.void) =>
-          run(writerPool, log, channel, body, prepare, finish, stands),
+          run(writerPool, writersUse, watch, channel, body, prepare, finish, stands),
         ping: Effect.flatMap(
           schemaProblem((text) => query(text, [])),
           (problem) => (problem === undefined ? Effect.void : Effect.fail(new StoreUnfit({ message: problem })))
@@ -139,16 +147,29 @@ export const layer = (options: Options): Layer.Layer<Database | Readers, SqlErro
 
 /** Before the commit nothing stays of a transaction whose connection is lost: it may be run again. */
 const translateInTransaction = (error: SqlError): ReadError =>
-  isConnectionLoss(error) ? new Contended({ cause: error }) : translateRead(error)
+  isConnectionLoss(error) ? new Contended({ reason: "connection", cause: error }) : translateRead(error)
 
-/** Says which statement is about to run. */
-type Log = (text: string) => Effect.Effect<void>
+/** A statement that is logged before it runs, and has a span of its own where somebody traces; never its parameters. */
+type Watch = <A, E>(text: string, statement: Effect.Effect<A, E>) => Effect.Effect<A, E>
+
+const watching = (isLogged: boolean, spans: Spans | undefined): Watch => {
+  const logged: Watch = (text, statement) => (isLogged ? Effect.andThen(Effect.logDebug(text), statement) : statement)
+  if (spans === undefined) return logged
+  return (text, statement) => childSpan(spans, statementSpan(text), logged(text, statement))
+}
+
+const statementSpan = (text: string): SpanOptions => ({
+  name: text.trimStart().split(/\s/, 1)[0] ?? "",
+  kind: "client",
+  attributes: { "db.system.name": "postgresql", "db.query.text": text }
+})
 
 const translateRead = (error: SqlError): ReadError => translate(error) as ReadError
 
 const run = <A, E, R, E2, B, E3>(
   pool: PgPool.PgPool,
-  log: Log,
+  use: PoolMetrics,
+  watch: Watch,
   channel: ChannelName,
   body: Effect.Effect<A, E, R>,
   prepare: (events: ReadonlyArray<NewEvent>) => Effect.Effect<ReadonlyArray<PreparedEvent>, E2>,
@@ -157,8 +178,8 @@ const run = <A, E, R, E2, B, E3>(
 ): Effect.Effect<readonly [B, Committed], E | E2 | E3 | WriteError, Exclude<R, UnitOfWork>> =>
   Effect.scoped(
     Effect.gen(function* () {
-      const connection = yield* Effect.mapError(pool.get, translate)
-      const transaction = new Transaction(connection, log)
+      const connection = yield* Effect.mapError(use.leased(pool.get), translate)
+      const transaction = new Transaction(connection, watch)
       const context = Context.make(Session, transaction).pipe(
         Context.add(UnitOfWork, UnitOfWork.of({ now: transaction.now, emit: transaction.emit }))
       )
@@ -186,18 +207,18 @@ class Transaction {
   readonly events: Array<NewEvent> = []
   private readonly deferred: Array<Statement> = []
   private readonly connection: PgConnection.PgConnection
-  private readonly log: Log
+  private readonly watch: Watch
   private begun = false
   private ended = false
   private time: Timestamp | undefined
 
-  constructor(connection: PgConnection.PgConnection, log: Log) {
+  constructor(connection: PgConnection.PgConnection, watch: Watch) {
     this.connection = connection
-    this.log = log
+    this.watch = watch
   }
 
   private execute(text: string, params: ReadonlyArray<unknown>) {
-    return Effect.andThen(this.log(text), this.connection.query(text, params))
+    return this.watch(text, this.connection.query(text, params))
   }
 
   /** BEGIN goes out with the first statement; the pipeline keeps their order. */

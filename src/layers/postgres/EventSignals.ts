@@ -1,5 +1,6 @@
 /** Signals between servers by LISTEN and NOTIFY: one connection that listens, and notes sent by a reader. */
 import * as PgConnection from "@effect/sql-pg/PgConnection"
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -43,10 +44,27 @@ export const layer = (config: ConnectionConfig) =>
     Effect.gen(function* () {
       const readers = yield* Readers
       const base = yield* connectionConfig(config)
+      let isLost = false
+      // The server's one connection that is always open: also a server that nobody calls tells of the loss, once.
+      const lost = <E>(cause: Cause.Cause<E>) =>
+        Effect.suspend(() => {
+          if (isLost || Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause)
+          isLost = true
+          return Effect.andThen(
+            Effect.logWarning("the database is out of reach, it is tried again"),
+            Effect.failCause(cause)
+          )
+        })
+      const found = Effect.suspend(() => {
+        if (!isLost) return Effect.void
+        isLost = false
+        return Effect.logInfo("the database is within reach again")
+      })
       const listen = Stream.unwrap(
         Effect.gen(function* () {
           const connection = yield* Effect.flatMap(PgConnection.make(base), (made) => made.pin)
           const queue = yield* Effect.timeout(connection.listen(notifyChannel), answerTimeout)
+          yield* found
           const check = Effect.timeout(Effect.delay(connection.query("SELECT 1"), checkInterval), checkLimit)
           // What happened while nobody listened is found by looking at all channels; so is what became of the database.
           const all = Stream.succeed<Signal>("all")
@@ -61,7 +79,11 @@ export const layer = (config: ConnectionConfig) =>
       )
       return EventSignals.of({
         send: (signal) => Effect.asVoid(readers.query("SELECT pg_notify($1, $2)", [notifyChannel, payloadOf(signal)])),
-        received: Stream.orDie(Stream.retry(Stream.concat(listen, Stream.fail("the connection was closed")), reconnect))
+        received: Stream.concat(listen, Stream.fail("the connection was closed")).pipe(
+          Stream.catchCause((cause) => Stream.fromEffect(lost(cause))),
+          Stream.retry(reconnect),
+          Stream.orDie
+        )
       })
     })
   )

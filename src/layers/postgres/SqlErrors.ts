@@ -1,7 +1,7 @@
 /** PostgreSQL's errors in the words of the store's ports. The only place that knows SQLSTATEs and constraint names. */
 import type { SqlError } from "effect/sql/SqlError"
 import { type AssetName, Conflict, Internal, Unavailable } from "../../schema/OrchestratorError.ts"
-import { Contended, type WriteError } from "../../services/store/StoreError.ts"
+import { Contended, type Contention, type WriteError } from "../../services/store/StoreError.ts"
 
 /** Which asset a unique constraint or index guards. */
 const uniqueConstraints: Record<string, AssetName> = {
@@ -39,7 +39,12 @@ const takenKey = (detail: string | undefined): string => {
   return parts.join("|")
 }
 
-const transient = new Set(["40001", "40P01", "55P03"])
+/** What a transaction was lost to. */
+const contentions: Readonly<Record<string, Contention>> = {
+  "40001": "serialization",
+  "40P01": "deadlock",
+  "55P03": "lock timeout"
+}
 /** Failed transaction: an earlier statement of the batch says why. */
 const inFailedTransaction = "25P02"
 
@@ -82,7 +87,8 @@ export const isAway = (error: SqlError): boolean => {
 /** What a caller of the ports sees of a driver's error. */
 export const translate = (error: SqlError): WriteError => {
   const { code, constraint, detail } = fieldsOf(error)
-  if (code !== undefined && transient.has(code)) return new Contended({ cause: error })
+  const contention = code === undefined ? undefined : contentions[code]
+  if (contention !== undefined) return new Contended({ reason: contention, cause: error })
   if (code === "23505" && constraint !== undefined) {
     const asset = uniqueConstraints[constraint]
     if (asset !== undefined) return Conflict.exists(asset, takenKey(detail))

@@ -1,0 +1,87 @@
+/**
+ * Spans of calls, transactions and statements, for servers whose operator wants them (layers/Tracing.ts). Without a
+ * tracer no span is made and nothing is paid. A span says what was done, where and for how long; of a failure only its
+ * kind, since errors may quote what clients sent.
+ */
+
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Tracer from "effect/Tracer"
+
+export interface Spans {
+  readonly tracer: Tracer.Tracer
+  /** Whether a call is traced, given the caller's span. */
+  readonly isSampled: (caller: Option.Option<Tracer.ExternalSpan>) => boolean
+}
+
+/** Where spans go; `undefined` where nobody traces. */
+export class Tracing extends Context.Reference<Spans | undefined>("orchestrator/services/Tracing", {
+  defaultValue: () => undefined
+}) {}
+
+export interface SpanOptions {
+  readonly name: string
+  readonly kind: Tracer.SpanKind
+  readonly attributes: Readonly<Record<string, unknown>>
+}
+
+/** Runs a call in a span below the caller's; without one when it is not sampled. */
+export const callSpan = <A, E, R>(
+  { isSampled, tracer }: Spans,
+  caller: Option.Option<Tracer.ExternalSpan>,
+  options: SpanOptions,
+  call: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> => (isSampled(caller) ? inSpan(tracer, caller, options, call) : call)
+
+/** Runs a part of a traced call in a span of its own; what no traced call does has none. */
+export const childSpan = <A, E, R>(
+  { tracer }: Spans,
+  options: SpanOptions,
+  part: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.flatMap(Effect.serviceOption(Tracer.ParentSpan), (parent) =>
+    Option.isNone(parent) ? part : inSpan(tracer, parent, options, part)
+  )
+
+/** Adds to the span of the call, if it has one, what only shows on the way. */
+export const annotate = (attributes: Readonly<Record<string, unknown>>): Effect.Effect<void> =>
+  Effect.map(Effect.serviceOption(Tracer.ParentSpan), (span) => {
+    if (Option.isNone(span) || span.value._tag !== "Span") return
+    for (const [key, value] of Object.entries(attributes)) span.value.attribute(key, value)
+  })
+
+const inSpan = <A, E, R>(
+  tracer: Tracer.Tracer,
+  parent: Option.Option<Tracer.AnySpan>,
+  { attributes, kind, name }: SpanOptions,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.flatMap(Clock.currentTimeNanos, (startTime) => {
+    const root = Option.isNone(parent)
+    const span = tracer.span({
+      name,
+      parent,
+      annotations: Context.empty(),
+      links: [],
+      startTime,
+      kind,
+      root,
+      sampled: true
+    })
+    for (const [key, value] of Object.entries(attributes)) span.attribute(key, value)
+    return Effect.onExit(Effect.provideService(effect, Tracer.ParentSpan, span), (exit) =>
+      Effect.map(Clock.currentTimeNanos, (endTime) => span.end(endTime, told(exit)))
+    ) as Effect.Effect<A, E, R>
+  })
+
+/** How it ended, without what it says. */
+const told = (exit: Exit.Exit<unknown, unknown>): Exit.Exit<unknown, unknown> => {
+  if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return exit
+  const error = Object(Cause.squash(exit.cause)) as { readonly _tag?: unknown }
+  const kind = typeof error._tag === "string" ? error._tag : "defect"
+  return Exit.fail(Object.assign(new Error(kind), { name: kind, stack: kind }))
+}
