@@ -188,7 +188,9 @@ export const make = (
         const admitted = Effect.flatMap(decode(method, call.request), (request) =>
           answer(rpc, method, request, maxBytes, metrics)
         )
-        return yield* Effect.provideService(admission.call(caller.requester, admitted), RequestContext, caller)
+        // What needs nothing but the server is a probe, and waits for nobody.
+        const placed = rpc.kind === "plain" ? admitted : admission.call(caller.requester, admitted)
+        return yield* Effect.provideService(placed, RequestContext, caller)
       }).pipe(
         Effect.timeoutOrElse({ duration: options.callTimeout, orElse: () => Effect.fail(tookTooLong(options)) }),
         (whole) => observed(whole, call, line, options.slowCall)

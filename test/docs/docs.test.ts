@@ -99,7 +99,11 @@ describe("the documentation", () => {
       ...text.matchAll(/(?:npm start --|npx substra-orchestrator|src\/server\/main\.ts)((?: +(?:--)?[A-Za-z0-9-]+)+)/g)
     ].map(([, args = ""]) => args.trim().split(/ +/))
     expect(calls.length).toBeGreaterThan(5)
-    const flags = ["help", ...Object.keys(settings).map(flagName), ...defined("Flag\\.(?:Boolean|String)")]
+    const flags = [
+      "help",
+      ...Object.keys(settings).map(flagName),
+      ...defined("Flag\\.(?:Boolean|Literals|Redacted|String)")
+    ]
     const used = calls.flat().flatMap((arg) => (arg.startsWith("--") ? [arg.slice(2)] : []))
     expect(used.filter((name) => !flags.includes(name))).toEqual([])
     const commands = defined("Command\\.make")

@@ -194,14 +194,14 @@ export const settings = {
   ),
   ORCHESTRATOR_MAX_CALLS_PER_ORGANIZATION: setting(
     integer(1, 100_000),
-    16,
-    "16",
+    32,
+    "32",
     "unary calls of one organization that run at once in this process; those beyond wait"
   ),
   ORCHESTRATOR_MAX_WAITING_CALLS_PER_ORGANIZATION: setting(
     integer(0, 100_000),
-    512,
-    "512",
+    2000,
+    "2000",
     "unary calls of one organization that wait until others of it end; those beyond are refused with UNAVAILABLE"
   ),
   ORCHESTRATOR_MAX_STREAMS_PER_ORGANIZATION: setting(

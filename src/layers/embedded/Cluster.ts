@@ -87,7 +87,9 @@ const create = Effect.fnUntraced(function* (
   const unfinished = path.join(dataDir, `${unfinishedPrefix}${randomBytes(6).toString("hex")}`)
   yield* attempt(`create ${unfinished}`, async () => {
     for (const name of await fs.readdir(dataDir)) {
-      if (name.startsWith(unfinishedPrefix)) await fs.rm(path.join(dataDir, name), { recursive: true, force: true })
+      // What made it may still write for a moment, when its orchestrator was killed.
+      const removal = { recursive: true, force: true, maxRetries: 20 }
+      if (name.startsWith(unfinishedPrefix)) await fs.rm(path.join(dataDir, name), removal)
     }
     await fs.mkdir(unfinished, { mode: 0o700 })
     if (user !== undefined) await fs.lchown(unfinished, user.uid, user.gid)
