@@ -15,6 +15,7 @@ import * as ModelStore from "./ModelStore.ts"
 import * as OrganizationStore from "./OrganizationStore.ts"
 import * as PerformanceStore from "./PerformanceStore.ts"
 import * as ProfilingStore from "./ProfilingStore.ts"
+import * as Statistics from "./Statistics.ts"
 
 /** The database must have been migrated (Migrator.ts). */
 export const layer = (options: Database.Options) =>
@@ -30,7 +31,8 @@ export const layer = (options: Database.Options) =>
     FailureReportStore.layer,
     ProfilingStore.layer,
     EventLog.layer,
-    EventSignals.layer(options)
+    EventSignals.layer(options),
+    Statistics.layer
   ).pipe(
     Layer.provideMerge(Database.layer(options)),
     Layer.catch((error) => Layer.effectContext(Effect.fail(unusable(error))))
