@@ -20,7 +20,7 @@ export interface StatementLogging {
 
 /**
  * Locks and statements that wait too long fail, and a transaction whose owner is gone ends by itself. Every statement
- * goes by an index: what PostgreSQL plans on tables that were empty, or whose statistics are old, stays right as they grow.
+ * goes by an index, also where PostgreSQL knows a table as empty that has grown since (Statistics.ts).
  */
 const sessionSettings = {
   search_path: "orchestrator",
