@@ -74,6 +74,9 @@ const syncFolder = async (folder: string): Promise<void> => {
   await handle.sync().finally(() => handle.close())
 }
 
+/** What initdb started may still write for a moment, when initdb or its orchestrator was killed: then it is tried again. */
+const removal = { recursive: true, force: true, maxRetries: 10 }
+
 /**
  * Made in a folder with a new name, and renamed when whole. A new name each time: an initdb that outlived the process
  * that started it cleans up by name when it fails, and must not find the next one's work under its own.
@@ -87,15 +90,13 @@ const create = Effect.fnUntraced(function* (
   const unfinished = path.join(dataDir, `${unfinishedPrefix}${randomBytes(6).toString("hex")}`)
   yield* attempt(`create ${unfinished}`, async () => {
     for (const name of await fs.readdir(dataDir)) {
-      // What made it may still write for a moment, when its orchestrator was killed.
-      const removal = { recursive: true, force: true, maxRetries: 20 }
       if (name.startsWith(unfinishedPrefix)) await fs.rm(path.join(dataDir, name), removal)
     }
     await fs.mkdir(unfinished, { mode: 0o700 })
     if (user !== undefined) await fs.lchown(unfinished, user.uid, user.gid)
   })
   yield* fill(unfinished, binaries, user, sync).pipe(
-    Effect.onError(() => Effect.promise(() => fs.rm(unfinished, { recursive: true, force: true }).catch(() => {})))
+    Effect.onError(() => Effect.promise(() => fs.rm(unfinished, removal).catch(() => {})))
   )
   yield* attempt(`rename ${unfinished} to ${cluster}`, async () => {
     await fs.rename(unfinished, cluster)
