@@ -14,6 +14,13 @@ const addressOf = (key: string) => ({
   storageAddress: `https://backend.example/models/${key}`
 })
 
+/** The same key each time for an output: a run that follows one that was killed meets its own work. */
+const keyOf = (taskKey: string, identifier: string): string =>
+  createHash("sha256")
+    .update(`${taskKey} ${identifier}`)
+    .digest("hex")
+    .replace(/^(.{8})(.{4}).(.{3}).(.{3})(.{12}).*$/, "$1-$2-4$3-8$4-$5")
+
 /** Gives the outputs of a task: a real backend runs the task's function on its inputs here. */
 const execute = Effect.fnUntraced(function* (task: Messages.ComputeTask) {
   const client = yield* Client
@@ -22,24 +29,31 @@ const execute = Effect.fnUntraced(function* (task: Messages.ComputeTask) {
   const fn = yield* client.getFunction({ key: task.functionKey })
   for (const [identifier, { kind }] of fn.outputs) {
     const output = { computeTaskKey: task.key, computeTaskOutputIdentifier: identifier }
-    if (kind === "ASSET_PERFORMANCE") {
-      yield* client.registerPerformance({ ...output, performanceValue: 0.9 })
-    } else {
-      const key = crypto.randomUUID()
-      yield* client.registerModels({ models: [{ ...output, key, address: addressOf(key) }] })
-    }
+    const key = keyOf(task.key, identifier)
+    const register =
+      kind === "ASSET_PERFORMANCE"
+        ? Effect.asVoid(client.registerPerformance({ ...output, performanceValue: 0.9 }))
+        : Effect.asVoid(client.registerModels({ models: [{ ...output, key, address: addressOf(key) }] }))
+    // It is there already: registered by the run before, which was killed.
+    yield* Effect.catchTag(register, "Conflict", () => Effect.void)
   }
 })
 
 const onTask = Effect.fnUntraced(
-  function* (task: Messages.ComputeTask) {
+  function* (event: Messages.ComputeTask) {
     const client = yield* Client
-    if (task.worker !== client.organization || task.status !== "STATUS_WAITING_FOR_EXECUTOR_SLOT") return
-    yield* client.applyTaskAction({ computeTaskKey: task.key, action: "TASK_ACTION_EXECUTING", log: "" })
+    if (event.worker !== client.organization || event.status !== "STATUS_WAITING_FOR_EXECUTOR_SLOT") return
+    // The event may be old: where the task executes, the run before was killed in the middle of it.
+    const task = yield* client.getTask({ key: event.key })
+    if (task.status !== "STATUS_WAITING_FOR_EXECUTOR_SLOT" && task.status !== "STATUS_EXECUTING") return
+    const about = { computeTaskKey: task.key, log: "" }
+    if (task.status !== "STATUS_EXECUTING") {
+      yield* client.applyTaskAction({ ...about, action: "TASK_ACTION_EXECUTING" })
+    }
     yield* execute(task)
-    yield* client.applyTaskAction({ computeTaskKey: task.key, action: "TASK_ACTION_DONE", log: "" })
+    yield* client.applyTaskAction({ ...about, action: "TASK_ACTION_DONE" })
   },
-  // An old event of a task that has moved on: this backend was restarted, or the task was canceled meanwhile.
+  // It was canceled meanwhile, or has failed.
   Effect.catchTag(["IncompatibleStatus", "BadRequest"], ({ message }) => Effect.log(message))
 )
 
