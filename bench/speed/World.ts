@@ -66,7 +66,10 @@ export class World {
     return cpuOfFamily(this.postmaster)
   }
 
-  /** Starts a server as an operator would, and waits until it is ready. */
+  /**
+   * Starts a server as an operator would, and waits until it is ready. BENCH_NODE_FLAGS are Node's, for its profiler:
+   * `--cpu-prof --cpu-prof-dir=profiles`.
+   */
   async server(env: Readonly<Record<string, string>> = {}): Promise<Server> {
     const child = spawn(
       process.execPath,
