@@ -44,7 +44,10 @@ export const readPidFile = (cluster: string): PidFile | undefined => {
   return Number.isInteger(pid) && pid > 0 ? { pid, port: Number(lines[3]), status: lines[7]?.trim() ?? "" } : undefined
 }
 
-/** Undefined: cannot be told. Empty: the process has ended, and nobody has fetched its exit code yet. */
+/**
+ * Undefined: cannot be told. Empty: the process has ended, and nobody has fetched its exit code yet; or it has become
+ * another program a moment ago, whose arguments are not there yet.
+ */
 const commandLine = (pid: number): ReadonlyArray<string> | undefined => {
   try {
     if (process.platform === "linux") return fs.readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(0, -1)
@@ -210,10 +213,11 @@ const logSince = ({ log }: Layout, offset: number): string => {
 export const launch = Effect.fnUntraced(function* (server: Server, limit: Duration.Input) {
   const { paths } = server
   const offset = logSize(paths)
-  const pid = yield* Effect.acquireRelease(
-    windows ? startByPgCtl(server, limit) : attempt(`start PostgreSQL in ${paths.cluster}`, () => spawnServer(server)),
-    (pid) => stop(server, pid)
+  const spawned = attempt(`start PostgreSQL in ${paths.cluster}`, () => spawnServer(server)).pipe(
+    // Its parent hears that it is PostgreSQL before its arguments can be read; by them it is known from here on.
+    Effect.tap((pid) => poll(() => commandLine(pid)?.length !== 0, limit))
   )
+  const pid = yield* Effect.acquireRelease(windows ? startByPgCtl(server, limit) : spawned, (pid) => stop(server, pid))
   const outcome = yield* untilReady(server, pid, limit)
   if (outcome === "ready") return
   const why = outcome === "ended" ? "ended while starting" : "did not become ready in time"
