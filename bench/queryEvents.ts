@@ -68,12 +68,11 @@ const program = Effect.gen(function* () {
   yield* connection.query("VACUUM (ANALYZE) events")
 
   const statements: Array<readonly [string, ReadonlyArray<unknown>]> = []
-  const readers = Readers.of({
-    query: (sql, params) => {
-      statements.push([sql, params])
-      return Effect.orDie(Effect.map(connection.query(sql, params), ({ rows }) => rows))
-    }
-  })
+  const query: Readers["Service"]["query"] = (sql, params) => {
+    statements.push([sql, params])
+    return Effect.orDie(Effect.map(connection.query(sql, params), ({ rows }) => rows))
+  }
+  const readers = Readers.of({ query, queryDurable: query })
   const log = Context.get(
     yield* Layer.build(EventLogLayer.layer.pipe(Layer.provide(Layer.succeed(Readers, readers)))),
     EventLog

@@ -37,7 +37,7 @@ export class Server {
     this.env = env
   }
 
-  static async open(postgres: Postgres, channelFile: string): Promise<Server> {
+  static async open(postgres: Postgres, channelFile: string, early: boolean): Promise<Server> {
     const ports = [await freePort(), await freePort()] as const
     const database = await Proxy.open(() => postgres.target)
     const clients = await Proxy.open(() => ({ port: ports[0] }))
@@ -50,6 +50,7 @@ export class Server {
       ORCHESTRATOR_STALLED_SUBSCRIBER_TIMEOUT: "4s",
       ORCHESTRATOR_DRAIN_TIMEOUT: "5s",
       ORCHESTRATOR_EVENT_RING_SIZE: "500",
+      ORCHESTRATOR_EARLY_LOCK_RELEASE: String(early),
       METRICS_ENABLED: "true",
       LOG_LEVEL: "WARN"
     })

@@ -21,6 +21,8 @@ const { values } = parseArgs({
     writers: { type: "string", default: "32" },
     /** The mean time between two calls of a writer, in milliseconds. */
     pause: { type: "string", default: "20" },
+    /** With ORCHESTRATOR_EARLY_LOCK_RELEASE, and more crashes of the database. */
+    early: { type: "boolean", default: false },
     quiet: { type: "boolean", default: false }
   }
 })
@@ -83,7 +85,7 @@ const run = async (postgres: Postgres, servers: Array<Server>, folder: string): 
   const channelFile = path.join(folder, "channels.yaml")
   const members = "[MyOrg1MSP, MyOrg2MSP]"
   await fs.writeFile(channelFile, `channels:\n${channels.map((name) => `  ${name}: ${members}\n`).join("")}`)
-  for (let index = 0; index < 3; index++) servers.push(await Server.open(postgres, channelFile))
+  for (let index = 0; index < 3; index++) servers.push(await Server.open(postgres, channelFile, values.early))
   const random = new Random(seed)
   const writers = new Writers(
     servers.map(({ address }) => address),
@@ -105,7 +107,8 @@ const run = async (postgres: Postgres, servers: Array<Server>, folder: string): 
       servers,
       subscribers,
       check: ({ channel, name }, list) => early.push({ name, channel, list }),
-      wrong: (what) => wrong.push(what)
+      wrong: (what) => wrong.push(what),
+      early: values.early
     },
     random,
     Date.now() + seconds * 1000,

@@ -4,6 +4,7 @@ import { availableParallelism } from "node:os"
 import { ServerCredentials } from "@grpc/grpc-js"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
 import type * as Redacted from "effect/Redacted"
 import * as Ref from "effect/Ref"
 import type * as Scope from "effect/Scope"
@@ -41,7 +42,8 @@ export interface Running {
   readonly channels: ChannelMap
 }
 
-interface ChosenDatabase {
+/** A PostgreSQL database, and where it is kept when it is the embedded one. */
+export interface Database {
   readonly url: Redacted.Redacted
   readonly dataDir: string | undefined
 }
@@ -49,7 +51,7 @@ interface ChosenDatabase {
 /** The operator's database, or the embedded one, started for as long as the scope is open. */
 export const chooseDatabase = (
   config: AppConfig
-): Effect.Effect<ChosenDatabase, EmbeddedPostgres.EmbeddedPostgresError, Scope.Scope> =>
+): Effect.Effect<Database, EmbeddedPostgres.EmbeddedPostgresError, Scope.Scope> =>
   config.ORCHESTRATOR_DATABASE_URL !== undefined
     ? Effect.succeed({ url: config.ORCHESTRATOR_DATABASE_URL, dataDir: undefined })
     : Effect.map(
@@ -110,29 +112,32 @@ const security = (config: AppConfig): Effect.Effect<Security, never, Scope.Scope
   })
 
 /** What a server keeps its assets and events in. */
-interface ChosenStore<E> {
+export interface ChosenStore<E> {
   readonly layer: Layer.Layer<Store, E>
   readonly data: string
   /** Whether it is for development only: such a server is not for the network. */
   readonly isLocal: boolean
 }
 
-/** PostgreSQL, with this server's schema. */
-const postgres = (config: AppConfig) =>
-  Effect.gen(function* () {
-    const database = yield* chooseDatabase(config)
-    yield* Migrator.waiting(Migrator.migrate(database), config.ORCHESTRATOR_DATABASE_WAIT)
-    const store: ChosenStore<Migrator.DatabaseUnusable> = {
-      layer: PostgresStore.layer({
-        url: database.url,
-        poolSize: config.ORCHESTRATOR_DATABASE_POOL_SIZE ?? availableParallelism() + 8,
-        logStatements: config.LOG_SQL_VERBOSE
-      }),
-      data: database.dataDir ?? "in the database of ORCHESTRATOR_DATABASE_URL",
-      isLocal: database.dataDir !== undefined
-    }
-    return store
-  })
+/** The database, with this server's schema. */
+export const migrated = (config: AppConfig): Effect.Effect<Database, StartError, Scope.Scope> =>
+  Effect.tap(chooseDatabase(config), (database) =>
+    Migrator.waiting(Migrator.migrate(database), config.ORCHESTRATOR_DATABASE_WAIT)
+  )
+
+/** Workers have a share of the cores each. */
+const standardPoolSize = (workers: number): number => Math.ceil(availableParallelism() / workers) + 8
+
+export const onDatabase = (config: AppConfig, { dataDir, url }: Database): ChosenStore<Migrator.DatabaseUnusable> => ({
+  layer: PostgresStore.layer({
+    url,
+    poolSize: config.ORCHESTRATOR_DATABASE_POOL_SIZE ?? standardPoolSize(config.ORCHESTRATOR_WORKERS),
+    logStatements: config.LOG_SQL_VERBOSE,
+    earlyLockRelease: config.ORCHESTRATOR_EARLY_LOCK_RELEASE
+  }),
+  data: dataDir ?? "in the database of ORCHESTRATOR_DATABASE_URL",
+  isLocal: dataDir !== undefined
+})
 
 const memory: ChosenStore<never> = {
   layer: MemoryStore.layer,
@@ -140,22 +145,29 @@ const memory: ChosenStore<never> = {
   isLocal: true
 }
 
-/** Starts everything, in order; it all ends, in the opposite order, when the scope closes. */
+/** The address that both ports are on. */
+export const addressOf = (config: AppConfig, { isLocal }: { readonly isLocal: boolean }): string =>
+  config.ORCHESTRATOR_LISTEN_ADDRESS ?? (isLocal ? "127.0.0.1" : "0.0.0.0")
+
+/** Starts everything, in order; it all ends, in the opposite order, when the scope closes. It is all in this process. */
 export const start = (config: AppConfig): Effect.Effect<Running, StartError, Scope.Scope> =>
-  Effect.flatMap(postgres(config), (store) => serve(config, store))
+  Effect.flatMap(migrated(config), (database) => serve(config, onDatabase(config, database)))
 
 /** The same server on memory, for tests: it starts at once, and what it holds is gone with its scope. */
 export const startInMemory = (config: AppConfig): Effect.Effect<Running, GrpcServer.ListenError, Scope.Scope> =>
   serve(config, memory)
 
-const serve = <E>(
-  config: AppConfig,
-  store: ChosenStore<E>
-): Effect.Effect<Running, GrpcServer.ListenError | E, Scope.Scope> =>
+/** The services, started. */
+export interface Prepared {
+  /** Why the store keeps them from their work; undefined when it does not. */
+  readonly readiness: Effect.Effect<string | undefined>
+  /** Serves them until the scope closes. */
+  readonly grpc: Effect.Effect<GrpcServer.GrpcServer, GrpcServer.ListenError, Scope.Scope>
+}
+
+/** The services on a store, with what the configuration says of channels, identity and traces. */
+export const prepare = <E>(config: AppConfig, store: ChosenStore<E>): Effect.Effect<Prepared, E, Scope.Scope> =>
   Effect.gen(function* () {
-    const address = config.ORCHESTRATOR_LISTEN_ADDRESS ?? (store.isLocal ? "127.0.0.1" : "0.0.0.0")
-    const draining = yield* Ref.make(false)
-    const grpcPort = yield* Ref.make(0)
     const { credentials, identity } = yield* security(config)
     const services = yield* Layer.build(
       ServiceLayers.layer({
@@ -172,46 +184,53 @@ const serve = <E>(
       )
     )
     if (config.METRICS_ENABLED) yield* Layer.build(ProcessMetrics.layer(version))
-    const http = yield* Layer.build(
-      HttpServer.layer({
-        address,
-        port: config.ORCHESTRATOR_HTTP_PORT,
-        metrics: config.METRICS_ENABLED,
-        draining,
-        grpcPort
-      }).pipe(Layer.provide(Layer.succeedContext(services)))
+    const grpc = Effect.flatMap(handlers, (all) =>
+      GrpcServer.make(all, {
+        address: addressOf(config, store),
+        port: config.ORCHESTRATOR_GRPC_PORT,
+        credentials,
+        maxRequestSize: config.ORCHESTRATOR_GRPC_MAX_REQUEST_SIZE,
+        maxResponseSize: config.ORCHESTRATOR_GRPC_MAX_RESPONSE_SIZE,
+        callTimeout: config.ORCHESTRATOR_GRPC_CALL_TIMEOUT,
+        slowCall: config.ORCHESTRATOR_SLOW_CALL,
+        stalledSubscriberTimeout: config.ORCHESTRATOR_STALLED_SUBSCRIBER_TIMEOUT,
+        drainTimeout: config.ORCHESTRATOR_DRAIN_TIMEOUT,
+        limits: {
+          calls: config.ORCHESTRATOR_MAX_CALLS,
+          callsPerOrganization: config.ORCHESTRATOR_MAX_CALLS_PER_ORGANIZATION,
+          waitingPerOrganization: config.ORCHESTRATOR_MAX_WAITING_CALLS_PER_ORGANIZATION,
+          streamsPerOrganization: config.ORCHESTRATOR_MAX_STREAMS_PER_ORGANIZATION
+        },
+        maxEventLoopDelay: config.ORCHESTRATOR_MAX_EVENT_LOOP_DELAY
+      })
     )
-    const grpc = yield* Effect.provide(
-      Effect.flatMap(handlers, (all) =>
-        GrpcServer.make(all, {
-          address,
-          port: config.ORCHESTRATOR_GRPC_PORT,
-          credentials,
-          maxRequestSize: config.ORCHESTRATOR_GRPC_MAX_REQUEST_SIZE,
-          maxResponseSize: config.ORCHESTRATOR_GRPC_MAX_RESPONSE_SIZE,
-          callTimeout: config.ORCHESTRATOR_GRPC_CALL_TIMEOUT,
-          slowCall: config.ORCHESTRATOR_SLOW_CALL,
-          stalledSubscriberTimeout: config.ORCHESTRATOR_STALLED_SUBSCRIBER_TIMEOUT,
-          drainTimeout: config.ORCHESTRATOR_DRAIN_TIMEOUT,
-          limits: {
-            calls: config.ORCHESTRATOR_MAX_CALLS,
-            callsPerOrganization: config.ORCHESTRATOR_MAX_CALLS_PER_ORGANIZATION,
-            waitingPerOrganization: config.ORCHESTRATOR_MAX_WAITING_CALLS_PER_ORGANIZATION,
-            streamsPerOrganization: config.ORCHESTRATOR_MAX_STREAMS_PER_ORGANIZATION
-          },
-          maxEventLoopDelay: config.ORCHESTRATOR_MAX_EVENT_LOOP_DELAY
-        })
+    return {
+      readiness: Effect.provide(HttpServer.databaseReadiness, services),
+      grpc: Effect.provide(grpc, services)
+    }
+  })
+
+const serve = <E>(
+  config: AppConfig,
+  store: ChosenStore<E>
+): Effect.Effect<Running, GrpcServer.ListenError | E, Scope.Scope> =>
+  Effect.gen(function* () {
+    const address = addressOf(config, store)
+    const draining = yield* Ref.make(false)
+    const grpcPort = yield* Ref.make(0)
+    const { grpc, readiness } = yield* prepare(config, store)
+    const http = yield* HttpServer.serve({
+      address,
+      port: config.ORCHESTRATOR_HTTP_PORT,
+      readiness: Effect.flatMap(Ref.get(draining), (drains) =>
+        drains ? Effect.succeed("the server is shutting down") : readiness
       ),
-      services
-    )
-    yield* Ref.set(grpcPort, grpc.port)
+      metrics: config.METRICS_ENABLED ? PrometheusMetrics.format() : undefined,
+      grpcPort
+    })
+    const { port } = yield* grpc
+    yield* Ref.set(grpcPort, port)
     // The last to be added is the first to run: /readyz fails before anything else ends.
     yield* Effect.addFinalizer(() => Ref.set(draining, true))
-    return {
-      address,
-      grpcPort: grpc.port,
-      httpPort: yield* Effect.provide(HttpServer.boundPort, http),
-      data: store.data,
-      channels: config.channels
-    }
+    return { address, grpcPort: port, httpPort: http.port, data: store.data, channels: config.channels }
   })

@@ -3,22 +3,25 @@
 import { createServer } from "node:http"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
-import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
 import * as Ref from "effect/Ref"
+import type * as Scope from "effect/Scope"
 import { Database } from "../services/store/Database.ts"
 import { ListenError, listenAdvice } from "./GrpcServer.ts"
 
 export interface HttpServerOptions {
   readonly address: string
+  /** 0 takes a free one. */
   readonly port: number
-  readonly metrics: boolean
-  /** Set once the server drains. */
-  readonly draining: Ref.Ref<boolean>
+  /** Why the server is not ready; undefined when it is. */
+  readonly readiness: Effect.Effect<string | undefined>
+  /** As Prometheus reads them; undefined: they are not served. */
+  readonly metrics: Effect.Effect<string> | undefined
   /** The port of gRPC, once there is one. */
   readonly grpcPort: Ref.Ref<number>
 }
@@ -35,27 +38,36 @@ const alive = (grpcPort: Ref.Ref<number>) =>
     )
   )
 
-/** Ready when the database answers, its schema is one that this server works with, and the server is not on its way out. */
-const ready = (draining: Ref.Ref<boolean>) =>
+const ready = (readiness: HttpServerOptions["readiness"]) =>
   HttpRouter.add(
     "GET",
     "/readyz",
-    Effect.gen(function* () {
-      if (yield* Ref.get(draining)) return unavailable("the server is shutting down")
-      const database = yield* Database
-      return yield* Effect.match(Effect.timeout(database.ping, "2 seconds"), {
-        onSuccess: () => HttpServerResponse.text("ok\n"),
-        onFailure: (error) => unavailable(error._tag === "StoreUnfit" ? error.message : "the database is out of reach")
-      })
-    })
+    Effect.map(readiness, (why) =>
+      why === undefined ? HttpServerResponse.text("ok\n") : HttpServerResponse.text(`${why}\n`, { status: 503 })
+    )
   )
 
-const unavailable = (why: string) => HttpServerResponse.text(`${why}\n`, { status: 503 })
+const measured = (metrics: Effect.Effect<string>) =>
+  HttpRouter.add(
+    "GET",
+    "/metrics",
+    Effect.map(metrics, (text) =>
+      HttpServerResponse.text(text, { contentType: "text/plain; version=0.0.4; charset=utf-8" })
+    )
+  )
 
-/** Serves until its scope closes. */
-export const layer = ({ address, draining, grpcPort, metrics, port }: HttpServerOptions) =>
+/** Why the database keeps this server from its work: it does not answer, or its schema is not one that fits. */
+export const databaseReadiness: Effect.Effect<string | undefined, never, Database> = Effect.gen(function* () {
+  const database = yield* Database
+  return yield* Effect.match(Effect.timeout(database.ping, "2 seconds"), {
+    onSuccess: () => undefined,
+    onFailure: (error) => (error._tag === "StoreUnfit" ? error.message : "the database is out of reach")
+  })
+})
+
+const layer = ({ address, grpcPort, metrics, port, readiness }: HttpServerOptions) =>
   HttpRouter.serve(
-    Layer.mergeAll(alive(grpcPort), ready(draining), metrics ? PrometheusMetrics.layerHttp() : Layer.empty),
+    Layer.mergeAll(alive(grpcPort), ready(readiness), metrics === undefined ? Layer.empty : measured(metrics)),
     {
       disableLogger: true,
       disableListenLog: true
@@ -80,8 +92,9 @@ const reasonOf = (cause: Cause.Cause<unknown>): string => {
   return inner instanceof Error ? inner.message : String(inner)
 }
 
-/** The port that the server is on. */
-export const boundPort: Effect.Effect<number, never, HttpServer.HttpServer> = Effect.map(
-  HttpServer.HttpServer,
-  ({ address }) => (address._tag === "UnixPathAddress" ? 0 : address.port)
-)
+/** Serves until the scope closes. */
+export const serve = (options: HttpServerOptions): Effect.Effect<{ readonly port: number }, ListenError, Scope.Scope> =>
+  Effect.map(Layer.build(layer(options)), (context) => {
+    const { address } = Context.get(context, HttpServer.HttpServer)
+    return { port: address._tag === "UnixPathAddress" ? 0 : address.port }
+  })

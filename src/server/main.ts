@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The program: runs a command, ends it in order on the first signal and at once on the second. */
+import cluster from "node:cluster"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Cause from "effect/Cause"
@@ -17,19 +18,30 @@ const explained = Effect.catch(main, (error) =>
   })
 )
 
+const signals = ["SIGINT", "SIGTERM"] as const
+
 // Whoever read the log is gone: the server goes on without a reader.
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {})
 
-let signals = 0
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  process.on(signal, () => {
-    signals++
-    if (signals > 1) process.exit(1)
+const program = Effect.provide(explained, Layer.merge(NodeServices.layer, Logging.layer))
+
+const statusOf = (exit: Exit.Exit<unknown, unknown>): number =>
+  Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause) ? 1 : Number(process.exitCode ?? 0)
+
+if (cluster.isWorker) {
+  // A terminal sends its signals to every process of the group: the primary says when its workers end.
+  for (const signal of signals) process.on(signal, () => {})
+  Effect.runFork(program).addObserver((exit) => process.exit(statusOf(exit)))
+} else {
+  let received = 0
+  for (const signal of signals) {
+    process.on(signal, () => {
+      received++
+      if (received > 1) process.exit(1)
+    })
+  }
+  NodeRuntime.runMain(program, {
+    disableErrorReporting: true,
+    teardown: (exit, onExit) => onExit(statusOf(exit))
   })
 }
-
-NodeRuntime.runMain(Effect.provide(explained, Layer.merge(NodeServices.layer, Logging.layer)), {
-  disableErrorReporting: true,
-  teardown: (exit, onExit) =>
-    onExit(Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause) ? 1 : Number(process.exitCode ?? 0))
-})

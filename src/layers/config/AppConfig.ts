@@ -222,11 +222,23 @@ export const settings = {
     "20s",
     "how long running calls may take to end when the server is stopped"
   ),
+  ORCHESTRATOR_EARLY_LOCK_RELEASE: setting(
+    bool,
+    false,
+    "false",
+    "the next writer of a channel does not wait until the disk has the one before; answers and events still do"
+  ),
+  ORCHESTRATOR_WORKERS: setting(
+    integer(1, 256),
+    1,
+    "1",
+    "processes that serve on the one port, with a primary beside them where there are several; one serves from one core"
+  ),
   ORCHESTRATOR_DATABASE_POOL_SIZE: setting(
     integer(3, 1000),
     undefined as number | undefined,
-    "8 more than the machine has cores",
-    "the most connections to the database that this process makes"
+    "8 more than its share of the machine's cores",
+    "the most connections to the database that each process makes"
   ),
   OTEL_EXPORTER_OTLP_ENDPOINT: setting(
     httpUrl,

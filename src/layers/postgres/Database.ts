@@ -21,6 +21,7 @@ import { Contended, type ReadError, StoreUnfit, type WriteError } from "../../se
 import { UnitOfWork } from "../../services/store/UnitOfWork.ts"
 import { childSpan, type SpanOptions, type Spans, Tracing } from "../../services/Tracing.ts"
 import { type ConnectionConfig, connectionConfig, type StatementLogging } from "./Connection.ts"
+import * as Durability from "./Durability.ts"
 import { schemaProblem } from "./Migrator.ts"
 import { PoolMetrics } from "./PoolMetrics.ts"
 import { Readers, type Row, Session, type Statement } from "./Session.ts"
@@ -32,6 +33,8 @@ export interface Options extends ConnectionConfig, StatementLogging {
   readonly poolSize: number
   /** After how long a read counts as never to be answered, and its connection as lost. Default: 35 s. */
   readonly readTimeout?: Duration.Duration
+  /** Whether a channel's lock is free before the disk has the commit (Durability.ts). Default: no. */
+  readonly earlyLockRelease?: boolean
 }
 
 /** Reads may share a connection: more statements at once than connections, each waiting for those before it. */
@@ -60,9 +63,13 @@ const noAnswer = new SqlError({
 /** How long a transaction that was interrupted may take to end in order, before its connection is closed instead. */
 const rollbackGrace = Duration.millis(500)
 
-const appendEvents = `SELECT first_position, logged_at, previous_id
+const appendEvents = (columns: string) => `SELECT ${columns}
   FROM append_events($1, $2, $3::text[]::uuid[], $4::text[], $5::text[]::asset_kind[], $6::text[]::event_kind[],
                      $7::text[], $8::bytea[])`
+
+const appended = "first_position, logged_at, previous_id"
+const appendEventsLate = appendEvents(appended)
+const appendEventsEarly = appendEvents(`${appended}, ${Durability.earlyCommit}`)
 
 /** The stores' database: transactions on a pool of writers, everything else on a pool of readers. */
 export const layer = (options: Options): Layer.Layer<Database | Readers, SqlError> =>
@@ -110,38 +117,50 @@ export const layer = (options: Options): Layer.Layer<Database | Readers, SqlErro
             scope
           )
         })
-      const query: Readers["Service"]["query"] = (text, params) => {
-        const once = watch(
-          text,
-          readersUse.during((begun) =>
-            readerPool.use((reader) => {
-              begun()
-              return reader.query(text, params).pipe(
-                Effect.timeoutOrElse({ duration: readTimeout, orElse: () => retired(reader) }),
-                Effect.onInterrupt(() => checkAlive(reader))
-              )
-            })
+      const early = options.earlyLockRelease === true
+      const reading =
+        (isDurable: boolean): Readers["Service"]["query"] =>
+        (text, params) => {
+          const ask = (reader: PgConnection.PgConnection) => {
+            const answer = reader.query(text, params)
+            if (!isDurable) return answer
+            const both = [answer, reader.query(Durability.flush.sql, Durability.flush.params)] as const
+            return Effect.map(Effect.all(both, { concurrency: "unbounded" }), ([result]) => result)
+          }
+          const once = watch(
+            text,
+            readersUse.during((begun) =>
+              readerPool.use((reader) => {
+                begun()
+                return ask(reader).pipe(
+                  Effect.timeoutOrElse({ duration: readTimeout, orElse: () => retired(reader) }),
+                  Effect.onInterrupt(() => checkAlive(reader))
+                )
+              })
+            )
           )
-        )
-        return once.pipe(
-          Effect.retry({ while: lost, times: readers + 1 }),
-          Effect.catchIf(
-            (error) => error === noAnswer,
-            () => once
-          ),
-          Effect.map((result) => result.rows),
-          Effect.mapError(translateRead)
-        )
-      }
+          return once.pipe(
+            Effect.retry({ while: lost, times: readers + 1 }),
+            Effect.catchIf(
+              (error) => error === noAnswer,
+              () => once
+            ),
+            Effect.map((result) => result.rows),
+            Effect.mapError(translateRead)
+          )
+        }
+      const query = reading(false)
       const database = Database.of({
         run: (channel, body, prepare, finish, stands = () => Effect.void) =>
-          run(writerPool, writersUse, watch, channel, body, prepare, finish, stands),
+          run(writerPool, writersUse, watch, early, channel, body, prepare, finish, stands),
         ping: Effect.flatMap(
           schemaProblem((text) => query(text, [])),
           (problem) => (problem === undefined ? Effect.void : Effect.fail(new StoreUnfit({ message: problem })))
         )
       })
-      return Context.make(Database, database).pipe(Context.add(Readers, Readers.of({ query })))
+      return Context.make(Database, database).pipe(
+        Context.add(Readers, Readers.of({ query, queryDurable: early ? reading(true) : query }))
+      )
     })
   )
 
@@ -170,6 +189,7 @@ const run = <A, E, R, E2, B, E3>(
   pool: PgPool.PgPool,
   use: PoolMetrics,
   watch: Watch,
+  early: boolean,
   channel: ChannelName,
   body: Effect.Effect<A, E, R>,
   prepare: (events: ReadonlyArray<NewEvent>) => Effect.Effect<ReadonlyArray<PreparedEvent>, E2>,
@@ -179,7 +199,7 @@ const run = <A, E, R, E2, B, E3>(
   Effect.scoped(
     Effect.gen(function* () {
       const connection = yield* Effect.mapError(use.leased(pool.get), translate)
-      const transaction = new Transaction(connection, watch)
+      const transaction = new Transaction(connection, watch, early)
       const context = Context.make(Session, transaction).pipe(
         Context.add(UnitOfWork, UnitOfWork.of({ now: transaction.now, emit: transaction.emit }))
       )
@@ -208,13 +228,15 @@ class Transaction {
   private readonly deferred: Array<Statement> = []
   private readonly connection: PgConnection.PgConnection
   private readonly watch: Watch
+  private readonly early: boolean
   private begun = false
   private ended = false
   private time: Timestamp | undefined
 
-  constructor(connection: PgConnection.PgConnection, watch: Watch) {
+  constructor(connection: PgConnection.PgConnection, watch: Watch, early: boolean) {
     this.connection = connection
     this.watch = watch
+    this.early = early
   }
 
   private execute(text: string, params: ReadonlyArray<unknown>) {
@@ -256,20 +278,29 @@ class Transaction {
   commit(channel: ChannelName, prepared: ReadonlyArray<PreparedEvent>): Effect.Effect<Committed, WriteError> {
     if (!this.begun && this.deferred.length === 0 && prepared.length === 0) return Effect.succeed([])
     return Effect.gen({ self: this }, function* () {
-      const events = prepared.length === 0 ? [] : [append(channel, yield* this.now, prepared)]
+      const events = prepared.length === 0 ? [] : [append(channel, yield* this.now, prepared, this.early)]
       const begin = this.begun ? [] : [beginning]
       this.begun = true
-      const exits = yield* this.pipeline([...begin, ...this.deferred, ...events])
-      const commit = exits[exits.length - 1]
+      const { commit, flush, statements } = yield* this.pipeline(
+        [...begin, ...this.deferred, ...events],
+        this.early && events.length > 0
+      )
       this.ended = commit !== undefined && Exit.isSuccess(commit)
-      const failure = firstFailure(exits)
-      if (failure === undefined) return committed(channel, prepared, exits[exits.length - 2])
-      return yield* isConnectionLoss(failure) ? inDoubt(failure) : Effect.fail(translate(failure))
+      const failure = firstFailure(commit === undefined ? statements : [...statements, commit])
+      if (failure !== undefined) {
+        return yield* isConnectionLoss(failure) ? inDoubt(failure) : Effect.fail(translate(failure))
+      }
+      const late = firstFailure(flush === undefined ? [] : [flush])
+      if (late !== undefined) return yield* inDoubt(late)
+      return committed(channel, prepared, statements[statements.length - 1])
     })
   }
 
-  /** Sends statements with COMMIT behind them, or ROLLBACK when one of them could not even be sent. */
-  private pipeline(statements: ReadonlyArray<Statement>): Effect.Effect<ReadonlyArray<QueryExit>> {
+  /**
+   * Sends statements with COMMIT behind them, or ROLLBACK when one of them could not even be sent. Without an answer in
+   * time there is an error instead.
+   */
+  private pipeline(statements: ReadonlyArray<Statement>, isEarly: boolean): Effect.Effect<Pipelined> {
     return Effect.gen({ self: this }, function* () {
       const start = (sql: string, params: ReadonlyArray<unknown>) =>
         Effect.forkChild(this.execute(sql, params), { startImmediately: true })
@@ -277,7 +308,14 @@ class Transaction {
       for (const { params, sql } of statements) fibers.push(yield* start(sql, params))
       const unsent = fibers.some((fiber) => fiber.pollUnsafe() !== undefined)
       fibers.push(yield* start(unsent ? "ROLLBACK" : "COMMIT", []))
-      return yield* allOf(fibers)
+      if (isEarly) fibers.push(yield* start(Durability.flush.sql, Durability.flush.params))
+      const exits = yield* allOf(fibers)
+      if (exits === undefined) return { statements: [Exit.fail(noAnswer)], commit: undefined, flush: undefined }
+      return {
+        statements: exits.slice(0, statements.length),
+        commit: exits[statements.length],
+        flush: exits[statements.length + 1]
+      }
     })
   }
 
@@ -297,9 +335,14 @@ class Transaction {
 /** How every transaction begins. */
 export const beginning: Statement = { sql: "BEGIN ISOLATION LEVEL READ COMMITTED", params: [] }
 
-/** Appends events as the last statement before COMMIT. */
-export const append = (channel: ChannelName, time: Timestamp, prepared: ReadonlyArray<PreparedEvent>): Statement => ({
-  sql: appendEvents,
+/** Appends events as the last statement before COMMIT. `early`: that one does not wait for the disk. */
+export const append = (
+  channel: ChannelName,
+  time: Timestamp,
+  prepared: ReadonlyArray<PreparedEvent>,
+  early = false
+): Statement => ({
+  sql: early ? appendEventsEarly : appendEventsLate,
   params: [
     channel,
     timestamp(time),
@@ -312,6 +355,14 @@ export const append = (channel: ChannelName, time: Timestamp, prepared: Readonly
   ]
 })
 
+/** How a commit's statements ended. */
+interface Pipelined {
+  readonly statements: ReadonlyArray<QueryExit>
+  readonly commit: QueryExit | undefined
+  /** Where the disk is waited for behind COMMIT. */
+  readonly flush: QueryExit | undefined
+}
+
 type QueryExit = Exit.Exit<PgConnection.Result, SqlError>
 
 /**
@@ -320,9 +371,9 @@ type QueryExit = Exit.Exit<PgConnection.Result, SqlError>
  */
 const allOf = (
   fibers: ReadonlyArray<Fiber.Fiber<PgConnection.Result, SqlError>>
-): Effect.Effect<ReadonlyArray<QueryExit>> =>
+): Effect.Effect<ReadonlyArray<QueryExit> | undefined> =>
   Effect.callback((resume) => {
-    const timer = setTimeout(() => resume(Effect.succeed([Exit.fail(noAnswer)])), Duration.toMillis(defaultReadTimeout))
+    const timer = setTimeout(() => resume(Effect.succeed(undefined)), Duration.toMillis(defaultReadTimeout))
     let open = fibers.length
     for (const fiber of fibers) {
       fiber.addObserver(() => {

@@ -8,7 +8,7 @@ import { StoredDataInvalid } from "../../schema/OrchestratorError.ts"
 import { fromMicros, type Timestamp } from "../../schema/Timestamp.ts"
 import { EventLog } from "../../services/store/EventLog.ts"
 import { Conditions, pageOf, pageStatement } from "./Page.ts"
-import { mapJson, type Row, sql } from "./Session.ts"
+import { mapJson, Readers, type Row, sql } from "./Session.ts"
 import { int8, timestamp } from "./Types.ts"
 
 const columns = `position, id, "timestamp", message`
@@ -33,7 +33,7 @@ const decode = (
 
 export const layer = Layer.effect(
   EventLog,
-  Effect.map(sql, ({ read }) =>
+  Effect.map(Effect.all([sql, Readers]), ([{ read }, { queryDurable }]) =>
     EventLog.of({
       page: (channel, filter, descending, request) => {
         const conditions = new Conditions()
@@ -58,7 +58,7 @@ export const layer = Layer.effect(
           limit: request.limit,
           maxBytes: request.maxBytes
         })
-        return Effect.flatMap(read(...statement), (rows) =>
+        return Effect.flatMap(queryDurable(...statement), (rows) =>
           Effect.map(decode(channel, rows), (events) => pageOf(rows, events, request))
         )
       },
@@ -84,7 +84,7 @@ export const layer = Layer.effect(
         channels.length === 0
           ? Effect.succeed(new Map())
           : Effect.map(
-              read(
+              queryDurable(
                 `SELECT c.name, coalesce((SELECT e.position FROM events e WHERE e.channel = c.name
                                            ORDER BY e.position DESC LIMIT 1), 0) AS head
                    FROM unnest($1::text[]) AS c (name)`,

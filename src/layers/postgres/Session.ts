@@ -36,6 +36,8 @@ export class Readers extends Context.Service<
   Readers,
   {
     readonly query: (sql: string, params: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<Row>, ReadError>
+    /** Not before what it shows is durable: without early release of locks (Durability.ts) nothing else can be seen. */
+    readonly queryDurable: (sql: string, params: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<Row>, ReadError>
   }
 >()("orchestrator/layers/postgres/Readers") {}
 

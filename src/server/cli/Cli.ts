@@ -1,5 +1,6 @@
 /** The program's commands. Every flag means the same as its variable; `serve` is what happens without a command. */
 
+import cluster from "node:cluster"
 import { existsSync } from "node:fs"
 import * as Console from "effect/Console"
 import * as Argument from "effect/cli/Argument"
@@ -54,18 +55,36 @@ const configuration = Effect.flatMap(root, (given) => Configuration.load(given))
 /** For what works on the database alone. */
 const withoutChannels = Effect.flatMap(root, (given) => Configuration.load(given, AppConfig.loadWithoutChannels))
 
-/** A database that somebody has named is to be used, not passed over. */
-const inMemory = (config: AppConfig.AppConfig): Effect.Effect<Running, StartError | Unsuccessful, Scope.Scope> =>
-  config.ORCHESTRATOR_DATABASE_URL === undefined
-    ? startInMemory(config)
-    : Effect.fail(
-        new Unsuccessful({
-          message: "serve --memory keeps nothing: leave out ORCHESTRATOR_DATABASE_URL, or --memory to use that database"
-        })
+type Begin = (config: AppConfig.AppConfig) => Effect.Effect<Running, StartError | Unsuccessful, Scope.Scope>
+
+/** A database that somebody has named is to be used, not passed over; and the memory of one process is not another's. */
+const inMemory: Begin = (config) => {
+  const refuse = (message: string) => Effect.fail(new Unsuccessful({ message }))
+  if (config.ORCHESTRATOR_DATABASE_URL !== undefined)
+    return refuse("serve --memory keeps nothing: leave out ORCHESTRATOR_DATABASE_URL, or --memory to use that database")
+  if (config.ORCHESTRATOR_WORKERS > 1)
+    return refuse("serve --memory is one process: leave out ORCHESTRATOR_WORKERS, or --memory to use a database")
+  return startInMemory(config)
+}
+
+const onDatabase: Begin = (config) =>
+  config.ORCHESTRATOR_WORKERS === 1
+    ? start(config)
+    : // Not before they are asked for: most servers are one process.
+      Effect.flatMap(
+        Effect.promise(() => import("../workers/Primary.ts")),
+        (Primary) =>
+          Effect.mapError(Primary.start(config), (error) =>
+            error._tag === "WorkerFailed" ? new Unsuccessful({ message: error.message }) : error
+          )
       )
 
-const serveWith = (given: Configuration.Given, begin: typeof inMemory) =>
+const serveWith = (given: Configuration.Given, begin: Begin) =>
   Effect.gen(function* () {
+    if (cluster.isWorker) {
+      const { run } = yield* Effect.promise(() => import("../workers/Worker.ts"))
+      return yield* run(Configuration.load(given))
+    }
     const config = yield* Configuration.load(given)
     return yield* Effect.gen(function* () {
       const running = yield* begin(config)
@@ -80,7 +99,7 @@ const memory = Flag.Boolean("memory").pipe(
 )
 
 const serve = Command.make("serve", { memory }, (flags) =>
-  Effect.flatMap(root, (given) => serveWith(given, flags.memory ? inMemory : start))
+  Effect.flatMap(root, (given) => serveWith(given, flags.memory ? inMemory : onDatabase))
 ).pipe(Command.withDescription("Start the server; this is what happens without a command"))
 
 const migrate = Command.make("migrate", {}, () =>
@@ -201,7 +220,7 @@ const versionCommand = Command.make("version", {}, () => Console.log(version)).p
 
 /** The whole program, for the arguments of this process. */
 export const main = root.pipe(
-  Command.withHandler((given) => serveWith(given, start)),
+  Command.withHandler((given) => serveWith(given, onDatabase)),
   Command.withSubcommands([serve, migrate, adopt, doctor, events, channels, versionCommand]),
   Command.run({ version }),
   // LOG_LEVEL has a flag of its own, with the levels that deployments use.
