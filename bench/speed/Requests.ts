@@ -45,6 +45,21 @@ export const wide = (ground: Ground, count: number): ReadonlyArray<NewComputeTas
   return [root, ...Array.from({ length: count - 1 }, () => task(ground, [root]))]
 }
 
+/** Rounds of a federated plan: each organization trains on what the first has put together of the round before. */
+export const rounds = (
+  ground: Ground,
+  organizations: ReadonlyArray<string>,
+  count: number
+): ReadonlyArray<NewComputeTask> => {
+  const tasks: Array<NewComputeTask> = []
+  for (let round = 0; round < count; round++) {
+    const last = tasks.at(-1)
+    const trained = organizations.map((worker) => ({ ...task(ground, last === undefined ? [] : [last]), worker }))
+    tasks.push(...trained, task(ground, trained))
+  }
+  return tasks
+}
+
 /** Each the child of the next: what sorting has most to do with. */
 export const reversedChain = (ground: Ground, count: number): ReadonlyArray<NewComputeTask> => {
   const tasks: Array<NewComputeTask> = []

@@ -8,12 +8,14 @@ import { parseArgs } from "node:util"
 import { type Row, table } from "./Report.ts"
 import type { Scenario } from "./Scenario.ts"
 import { actions } from "./scenarios/actions.ts"
+import { federation } from "./scenarios/federation.ts"
 import { functions } from "./scenarios/functions.ts"
 import { liveDelivery } from "./scenarios/live.ts"
 import { plans } from "./scenarios/plans.ts"
 import { memory, mixed, start } from "./scenarios/process.ts"
 import { reads } from "./scenarios/reads.ts"
 import { replays } from "./scenarios/replay.ts"
+import { scale } from "./scenarios/scale.ts"
 import { tasks } from "./scenarios/tasks.ts"
 import { isMeasurable } from "./Usage.ts"
 import { World } from "./World.ts"
@@ -22,11 +24,13 @@ const scenarios: ReadonlyArray<Scenario> = [
   plans,
   tasks,
   actions,
+  federation,
   functions,
   reads,
   liveDelivery,
   replays,
   mixed,
+  scale,
   memory,
   start
 ]
