@@ -173,7 +173,7 @@ if (wrong.length > 0) {
   for (const [index, { output }] of servers.entries())
     console.error(`server ${index} said last:\n${output.slice(-4000)}`)
   console.error(
-    `again: npm run chaos -- --seconds ${seconds} --seed ${seed} --writers ${values.writers} --pause ${values.pause}`
+    `again: npm run chaos --${values.early ? " --early" : ""} --seconds ${seconds} --seed ${seed} --writers ${values.writers} --pause ${values.pause}`
   )
 } else console.log("all promises were kept")
 process.exit(wrong.length > 0 ? 1 : 0)

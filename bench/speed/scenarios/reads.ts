@@ -1,7 +1,13 @@
 /** Reads: one task by many clients, pages of tasks, calls that need no database on new connections. */
-import { QueryTasksParam, RegisterTasksParam } from "../../../src/layers/wire/generated/computetask.ts"
+import { QueryPlansParam, QueryPlansResponse } from "../../../src/layers/wire/generated/computeplan.ts"
+import {
+  QueryTasksParam,
+  QueryTasksResponse,
+  RegisterTasksParam
+} from "../../../src/layers/wire/generated/computetask.ts"
 import { message } from "../../../test/blackbox/Client.ts"
 import { Child } from "../Children.ts"
+import { timeBare } from "../Pages.ts"
 import { median, quantile } from "../Report.ts"
 import { groundOf, layered } from "../Requests.ts"
 import { type Context, poolSize, runCalls, type Scenario } from "../Scenario.ts"
@@ -66,6 +72,49 @@ const walk = async (server: Server, expected: number, wrong: Context["wrong"]) =
   return millis
 }
 
+/** First pages of the server against their statements and the encoding of the same answers, alternating. */
+const againstStatement = async (context: Context, server: Server, kind: "tasks" | "plans", of: number) => {
+  const client = server.client("MyOrg1MSP", channel)
+  const size = { pageSize: 500 }
+  const ask = async (): Promise<() => void> => {
+    if (kind === "plans") {
+      const answer = await client.queryPlans(message(QueryPlansParam, size))
+      return () => QueryPlansResponse.encode(answer).finish()
+    }
+    const answer = await client.queryTasks(message(QueryTasksParam, size))
+    return () => QueryTasksResponse.encode(answer).finish()
+  }
+  const times = context.quick ? 5 : 60
+  const pages: Array<number> = []
+  const ratios: Array<number> = []
+  for (let round = 0; round <= context.rounds; round++) {
+    const encode = await ask()
+    const bare = median(await timeBare(context.world.url, kind, channel, size.pageSize, encode, times))
+    const millis: Array<number> = []
+    for (let time = 0; time < times; time++) {
+      const begun = performance.now()
+      await ask()
+      millis.push(performance.now() - begun)
+    }
+    // The first round is not counted: the JIT is warm after it.
+    if (round === 0 && !context.quick) continue
+    pages.push(...millis)
+    ratios.push(bare / median(millis))
+  }
+  context.report({
+    scenario: `a page of 500 ${kind} of ${of.toLocaleString("en")}`,
+    unit: "pages",
+    rate: 1000 / median(pages),
+    p50: quantile(pages, 0.5),
+    p99: quantile(pages, 0.99),
+    max: quantile(pages, 1),
+    floor: "its statement, and the encoding",
+    ratio: median(ratios),
+    goal: ">= 0.6",
+    note: "the client's decoding counts as the server's"
+  })
+}
+
 /** How often the server has gone to the database so far. */
 const databaseUses = async (server: Server): Promise<number> => {
   const text = await fetch(`http://127.0.0.1:${server.httpPort}/metrics`).then((answer) => answer.text())
@@ -75,7 +124,8 @@ const databaseUses = async (server: Server): Promise<number> => {
 
 export const reads: Scenario = {
   name: "reads",
-  about: "GetTask by 32 clients; a walk over 50,000 tasks; QueryVersion and health on new connections",
+  about:
+    "GetTask by 32 clients; a walk over 50,000 tasks, pages of them and of 20,000 plans; QueryVersion and health on new connections",
   run: async (context) => {
     const { quick, report, world, wrong } = context
     const server = await world.server({ ORCHESTRATOR_DATABASE_POOL_SIZE: String(poolSize) })
@@ -114,6 +164,14 @@ export const reads: Scenario = {
       ratio: median(walks.flatMap((one) => one.slice(-part))) / median(walks.flatMap((one) => one.slice(0, part))),
       goal: "<= 1.2"
     })
+
+    await againstStatement(context, server, "tasks", total)
+    const plans = quick ? 600 : 20_000
+    await runCalls(context, server.pid, {
+      ...{ kind: "registerPlan", width: 32, count: plans - 1, channels: [channel], port: server.port }
+    })
+    await world.query("VACUUM (ANALYZE)")
+    await againstStatement(context, server, "plans", plans)
 
     for (const [kind, name] of [
       ["queryVersion", "QueryVersion"],
