@@ -48,13 +48,14 @@ export class World {
     this.postmaster = readPidFile(layout(database.dataDir).cluster)?.pid as number
   }
 
-  static async open(): Promise<World> {
+  /** `more`: settings of PostgreSQL. */
+  static async open(more: Readonly<Record<string, string>> = {}): Promise<World> {
     const folder = await fs.mkdtemp(path.join(os.tmpdir(), "orc-bench-"))
     await fs.chmod(folder, 0o755) // as root, PostgreSQL runs as another user
     const list = channels.map((name) => `  ${name}: [MyOrg1MSP, MyOrg2MSP]\n`).join("")
     await fs.writeFile(path.join(folder, "channels.yaml"), `channels:\n${list}`)
     const scope = Scope.makeUnsafe()
-    const settings = { max_connections: "200" }
+    const settings = { max_connections: "200", ...more }
     const database = await Effect.runPromise(
       Scope.provide(EmbeddedPostgres.start({ dataDir: path.join(folder, "data"), settings }), scope)
     )
@@ -121,18 +122,35 @@ export class World {
     return server
   }
 
-  /** Statements as the superuser. */
-  query(sql: string, params: ReadonlyArray<unknown> = []): Promise<ReadonlyArray<Row>> {
+  private connected<A, E>(use: (connection: PgConnection.PgConnection) => Effect.Effect<A, E>): Promise<A> {
     return PgConnection.make({
       url: this.database.adminUrl,
       types: registry,
       startupParameters: { search_path: "orchestrator", timezone: "UTC" }
-    }).pipe(
-      Effect.flatMap((connection) => connection.query(sql, params)),
-      Effect.map(({ rows }) => rows),
-      Effect.scoped,
-      Effect.runPromise
-    )
+    }).pipe(Effect.flatMap(use), Effect.scoped, Effect.runPromise)
+  }
+
+  /** A statement as the superuser. */
+  query(sql: string, params: ReadonlyArray<unknown> = []): Promise<ReadonlyArray<Row>> {
+    return this.connected((connection) => Effect.map(connection.query(sql, params), ({ rows }) => rows))
+  }
+
+  /** Statements as the superuser, one after the other on one connection. */
+  script(statements: ReadonlyArray<string>): Promise<void> {
+    return this.connected((connection) => Effect.forEach(statements, (sql) => connection.query(sql), { discard: true }))
+  }
+
+  private get log(): string {
+    return layout(this.database.dataDir).log
+  }
+
+  async logSize(): Promise<number> {
+    return (await fs.stat(this.log)).size
+  }
+
+  /** What PostgreSQL has logged since its log had this size. */
+  async logSince(size: number): Promise<string> {
+    return (await fs.readFile(this.log)).subarray(size).toString("utf8")
   }
 
   async close(): Promise<void> {
