@@ -84,14 +84,20 @@ const readSettings = (): Settings => {
 const tlsHint = `
 It must have TLS, a certificate of --ca for the name in --address and, if it has mutual TLS, know the CAs of --cert-dir.`
 
+const plainHint = " One with TLS needs --ca, and with mutual TLS --cert-dir."
+
+/** The part that says why, of what gRPC says: the rest is about tries and names. */
+const networkReason = (details: string): string =>
+  /E[A-Z]{4,}[^(;]*/.exec(details)?.[0].trim() ?? details.replace(/^No connection established\. Last error: /, "")
+
 const explain = (settings: Settings, error: ClientError | InvalidClientOptions | StorageError | Failure): string => {
   const { address, channel, organizations, tls } = settings
   switch (error._tag) {
     case "Unavailable":
     case "Untrusted":
     case "DeadlineExceeded":
-      return `No orchestrator can be reached at ${address} (${error.details}).
-Start one with "npm start", or say with --address where it is.${tls(organizations[0] ?? "") === undefined ? "" : tlsHint}`
+      return `No orchestrator can be reached at ${address} (${networkReason(error.details)}).
+Start one with "npm start", or say with --address where it is.${tls(organizations[0] ?? "") === undefined ? plainHint : tlsHint}`
     case "PermissionDenied":
       if (error.details.includes("invalid MSPID")) {
         return `The orchestrator refuses an organization's certificate: ${error.details}

@@ -226,7 +226,8 @@ const serve = <E>(
         drains ? Effect.succeed("the server is shutting down") : readiness
       ),
       metrics: config.METRICS_ENABLED ? PrometheusMetrics.format() : undefined,
-      grpcPort
+      grpcPort,
+      wantedGrpcPort: config.ORCHESTRATOR_GRPC_PORT
     })
     const { port } = yield* grpc
     yield* Ref.set(grpcPort, port)

@@ -50,6 +50,10 @@ export const listenAdvice = (reason: string, portVariable: string): string =>
     ? "This machine has no such address: set ORCHESTRATOR_LISTEN_ADDRESS to one of its own"
     : `Is another server running there? Choose another port with ${portVariable}, 0 takes a free one`
 
+/** What a start says when it cannot have the port of gRPC. */
+export const cannotListen = (address: string, port: number, reason: string): string =>
+  `cannot listen on ${address.includes(":") ? `[${address}]` : address}:${port} for gRPC: ${reason}. ${listenAdvice(reason, "ORCHESTRATOR_GRPC_PORT")}`
+
 /** The address cannot be listened on. The message says which, and what to do. */
 export class ListenError extends Data.TaggedError("ListenError")<{ readonly message: string }> {}
 
@@ -94,6 +98,8 @@ export const make = (
     })
     const port = yield* Effect.acquireRelease(bound, () =>
       Effect.gen(function* () {
+        const { calls, streams } = middleware.underWay()
+        yield* Effect.logInfo(`shutting down; calls that run: ${calls}, event streams: ${streams}`)
         health.drain()
         yield* hub.drain
         yield* Effect.timeoutOrElse(shutdown(server), {
@@ -159,11 +165,7 @@ const bind = (
       resume(
         error === null
           ? Effect.succeed(bound)
-          : Effect.fail(
-              new ListenError({
-                message: `cannot listen on ${host}:${port} for gRPC: ${error.message}. ${listenAdvice(error.message, "ORCHESTRATOR_GRPC_PORT")}`
-              })
-            )
+          : Effect.fail(new ListenError({ message: cannotListen(address, port, error.message) }))
       )
     })
   })

@@ -12,7 +12,8 @@ import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import type * as Scope from "effect/Scope"
 import { Database } from "../services/store/Database.ts"
-import { ListenError, listenAdvice } from "./GrpcServer.ts"
+import { cannotListen, ListenError, listenAdvice } from "./GrpcServer.ts"
+import { portProblem } from "./Ports.ts"
 
 export interface HttpServerOptions {
   readonly address: string
@@ -24,6 +25,8 @@ export interface HttpServerOptions {
   readonly metrics: Effect.Effect<string> | undefined
   /** The port of gRPC, once there is one. */
   readonly grpcPort: Ref.Ref<number>
+  /** The one that gRPC is to be on: where neither can be had, both are told. */
+  readonly wantedGrpcPort: number
 }
 
 /** Says to `doctor`, and whoever asks, that it is this program which answers, and where its gRPC is. */
@@ -61,7 +64,8 @@ export const databaseReadiness: Effect.Effect<string | undefined, never, Databas
   const database = yield* Database
   return yield* Effect.match(Effect.timeout(database.ping, "2 seconds"), {
     onSuccess: () => undefined,
-    onFailure: (error) => (error._tag === "StoreUnfit" ? error.message : "the database is out of reach")
+    onFailure: (error) =>
+      error._tag === "StoreUnfit" ? error.message : "the database is out of reach: it does not answer"
   })
 })
 
@@ -94,7 +98,20 @@ const reasonOf = (cause: Cause.Cause<unknown>): string => {
 
 /** Serves until the scope closes. */
 export const serve = (options: HttpServerOptions): Effect.Effect<{ readonly port: number }, ListenError, Scope.Scope> =>
-  Effect.map(Layer.build(layer(options)), (context) => {
-    const { address } = Context.get(context, HttpServer.HttpServer)
-    return { port: address._tag === "UnixPathAddress" ? 0 : address.port }
-  })
+  Layer.build(layer(options)).pipe(
+    Effect.map((context) => {
+      const { address } = Context.get(context, HttpServer.HttpServer)
+      return { port: address._tag === "UnixPathAddress" ? 0 : address.port }
+    }),
+    Effect.catch((error) =>
+      Effect.flatMap(portProblem(options.address, options.wantedGrpcPort), (problem) =>
+        Effect.fail(
+          problem === undefined
+            ? error
+            : new ListenError({
+                message: `${error.message}\n${cannotListen(options.address, options.wantedGrpcPort, problem)}`
+              })
+        )
+      )
+    )
+  )

@@ -155,6 +155,7 @@ export const make = (
   }
 
   const running = new Set<{ end: () => void }>()
+  let streams = 0
 
   /** A call as the log shows it; its headers tell the rest. */
   const loggedCall = (metrics: CallMetrics, begun: number, reqid: string): LoggedCall => ({
@@ -249,8 +250,10 @@ export const make = (
         )
         return yield* Effect.raceFirst(delivering, channels.lost(caller.requester, caller.channel))
       }).pipe(Effect.scoped, (whole) => observed(whole, call, line, undefined))
+      streams++
       const interrupt = run(program, {
         onExit: (exit) => {
+          streams--
           const outcome = outcomeOf(exit, call)
           metrics.ended(outcome.code, begun)
           // Where the headers have not gone out, the status carries them.
@@ -271,7 +274,10 @@ export const make = (
     Effect.sleep(lastWords)
   )
 
-  return { unary, stream, interruptAll }
+  /** How many calls run, and how many event streams are open. */
+  const underWay = (): { readonly calls: number; readonly streams: number } => ({ calls: running.size, streams })
+
+  return { unary, stream, interruptAll, underWay }
 }
 
 const spanOf = ({ method, reqid }: LoggedCall): SpanOptions => {

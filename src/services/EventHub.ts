@@ -4,6 +4,8 @@
  * repeat, and no queue that grows. What tells the hub that the log has grown (this server's commits, other servers'
  * signals, a look at the log every second) only makes it quick; a channel's events are read by one fiber for all.
  */
+
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -131,7 +133,7 @@ const missing = (after: number, events: ReadonlyArray<LoggedEvent>): number | un
 /** A defect must not end delivery in silence: it is told, and the work begins again. */
 const keptUp = (what: string, work: Effect.Effect<void>): Effect.Effect<void> =>
   Effect.catchDefect(work, (defect) =>
-    Effect.logError(`defect in the hub, ${what}: it is begun again`, defect).pipe(
+    Effect.logError(`the event hub met a defect while ${what}, and begins that again`, Cause.die(defect)).pipe(
       Effect.andThen(Effect.sleep(pollInterval)),
       Effect.andThen(Effect.suspend(() => keptUp(what, work)))
     )

@@ -1,7 +1,7 @@
 /**
  * Spans of calls, transactions and statements, for servers whose operator wants them (layers/Tracing.ts). Without a
  * tracer no span is made and nothing is paid. A span says what was done, where and for how long; of a failure only its
- * kind, since errors may quote what clients sent.
+ * kind (error.type), since errors may quote what clients sent.
  */
 
 import * as Cause from "effect/Cause"
@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
+import { isOrchestratorError } from "../schema/OrchestratorError.ts"
 
 export interface Spans {
   readonly tracer: Tracer.Tracer
@@ -74,14 +75,34 @@ const inSpan = <A, E, R>(
     })
     for (const [key, value] of Object.entries(attributes)) span.attribute(key, value)
     return Effect.onExit(Effect.provideService(effect, Tracer.ParentSpan, span), (exit) =>
-      Effect.map(Clock.currentTimeNanos, (endTime) => span.end(endTime, told(exit)))
+      Effect.map(Clock.currentTimeNanos, (endTime) => {
+        const kind = kindOf(exit)
+        if (kind !== undefined) span.attribute("error.type", kind)
+        span.end(endTime, kind === undefined ? exit : isClients(exit) ? Exit.void : failed(kind))
+      })
     ) as Effect.Effect<A, E, R>
   })
 
-/** How it ended, without what it says. */
-const told = (exit: Exit.Exit<unknown, unknown>): Exit.Exit<unknown, unknown> => {
-  if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return exit
+/** What it failed with, if it did; not what that says. */
+const kindOf = (exit: Exit.Exit<unknown, unknown>): string | undefined => {
+  if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return undefined
   const error = Object(Cause.squash(exit.cause)) as { readonly _tag?: unknown }
-  const kind = typeof error._tag === "string" ? error._tag : "defect"
-  return Exit.fail(Object.assign(new Error(kind), { name: kind, stack: kind }))
+  return typeof error._tag === "string" ? error._tag : "defect"
 }
+
+/** What is wrong on this side, by OpenTelemetry's rule for servers of gRPC; the rest is the client's to mend. */
+const ofServer: ReadonlySet<string> = new Set([
+  "Unavailable",
+  "Internal",
+  "StoredDataInvalid",
+  "DeadlineExceeded",
+  "Unimplemented"
+])
+
+const isClients = (exit: Exit.Exit<unknown, unknown>): boolean => {
+  const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
+  return isOrchestratorError(error) && !ofServer.has(error._tag)
+}
+
+const failed = (kind: string): Exit.Exit<never, Error> =>
+  Exit.fail(Object.assign(new Error(kind), { name: kind, stack: kind }))

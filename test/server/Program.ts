@@ -105,7 +105,7 @@ export const freePorts: Env = {
 /** A server on free ports, once it has said where it is. */
 export const serve = async (env: Env): Promise<Server> => {
   const program = run({ ...freePorts, ...env })
-  const [, address = "", http = ""] = await program.prints(/gRPC +(\S+)\n +HTTP +(http:\/\/[^ /]+).*example\n/s)
+  const [, address = "", http = ""] = await program.prints(/gRPC +(\S+)\n +HTTP +(http:\/\/[^ /]+).*Try next[^\n]*\n/s)
   const clients: Array<Client> = []
   cleanups.push(async () => {
     for (const each of clients) each.close()

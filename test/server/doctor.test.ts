@@ -1,18 +1,25 @@
 /** What `doctor` says of a machine, beside a server that runs and without one. */
 import { once } from "node:events"
+import * as fs from "node:fs/promises"
 import { createServer } from "node:net"
+import { join } from "node:path"
 import { expect, it } from "vitest"
+import { execute } from "../support/database.ts"
 import * as Program from "./Program.ts"
 
 const env = await Program.envOf(await Program.database())
 
 /** What was found, by what was looked at. */
 const doctor = async (ports: Program.Env) => {
-  const { code, stdout } = await Program.run({ ...env, ORCHESTRATOR_LISTEN_ADDRESS: "127.0.0.1", ...ports }, "doctor")
-    .exited
+  const { code, stderr, stdout } = await Program.run(
+    { ...env, ORCHESTRATOR_LISTEN_ADDRESS: "127.0.0.1", ...ports },
+    "doctor"
+  ).exited
   const lines = stdout.trimEnd().matchAll(/^(ok|warning|problem) +([^:]+): (.*)$/gm)
   return {
     code,
+    stderr,
+    lines: stdout.trimEnd().split("\n"),
     findings: Object.fromEntries(Array.from(lines, ([, level, what, text]) => [what, `${level}: ${text}`]))
   }
 }
@@ -30,6 +37,44 @@ it("beside a running server says that an orchestrator serves on its ports", asyn
     schema: expect.stringMatching(/^ok: /)
   })
   expect(code).toBe(0)
+})
+
+it("calls a schema that is gone under a running server a problem", async () => {
+  const database = await Program.database()
+  const own = await Program.envOf(database)
+  const server = await Program.serve(own)
+  await execute(database.url, "DROP SCHEMA orchestrator CASCADE")
+  const { code, findings, stderr } = await doctor({
+    ...own,
+    ORCHESTRATOR_GRPC_PORT: server.address.split(":").at(-1) ?? "",
+    ORCHESTRATOR_HTTP_PORT: new URL(server.http).port
+  })
+  expect(findings.schema).toMatch(/^problem: missing, under a server that runs: restore it from the backup/)
+  expect([code, stderr]).toEqual([1, "1 problem\n"])
+})
+
+it("looks at the rest where some files cannot be used, and names all of them", async () => {
+  const folder = await Program.folder()
+  const bad = join(folder, "bad.pem")
+  await fs.writeFile(bad, "-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----\n")
+  const { code, lines, findings, stderr } = await doctor({
+    ...Program.freePorts,
+    ORCHESTRATOR_CHANNEL_CONFIG: folder,
+    ORCHESTRATOR_TLS_ENABLED: "true",
+    ORCHESTRATOR_TLS_CERT_PATH: join(folder, "missing.pem"),
+    ORCHESTRATOR_TLS_KEY_PATH: bad,
+    ORCHESTRATOR_DATABASE_URL: "postgresql://orchestrator:geheim@127.0.0.1:1/orchestrator"
+  })
+  const configuration = lines.filter((line) => line.includes("configuration: "))
+  expect(configuration).toEqual([
+    expect.stringContaining(`ORCHESTRATOR_CHANNEL_CONFIG: ${folder}: it is a folder, not a file`),
+    expect.stringContaining(`ORCHESTRATOR_TLS_CERT_PATH: ${join(folder, "missing.pem")}: there is no such file`),
+    expect.stringContaining(`ORCHESTRATOR_TLS_KEY_PATH: ${bad}: it must hold an unencrypted PEM private key`)
+  ])
+  expect(findings.database).toMatch(/^problem: .*ECONNREFUSED.*Nobody listens there: start PostgreSQL/)
+  expect(findings["gRPC port"]).toMatch(/^ok: /)
+  expect(Object.keys(findings)).not.toContain("TLS")
+  expect([code, stderr]).toEqual([1, "4 problems\n"])
 })
 
 it("calls ports that somebody else has a problem, and free ones free", async () => {

@@ -52,7 +52,11 @@ describe("a server whose schema is not what it works with", async () => {
       "DELETE FROM orchestrator.migrations WHERE id > 1",
       /^the database's schema is 1, this server needs \d+: run migrate/
     ],
-    ["is missing", "DROP SCHEMA orchestrator CASCADE", /^the database's schema is missing: run migrate/]
+    [
+      "is missing",
+      "DROP SCHEMA orchestrator CASCADE",
+      /^the database's schema is missing: restore it from the backup, or run migrate/
+    ]
   ])("is not ready where it %s, and says so", async (_, change, why) => {
     await execute(database.url, change)
     expect(await readiness()).toEqual([503, expect.stringMatching(why)])

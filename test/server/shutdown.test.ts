@@ -75,7 +75,10 @@ describe.each(["SIGTERM", "SIGINT"] as const)("%s", (signal) => {
     await expect(server.client().getPlan({ key: plan })).rejects.toMatchObject({ code: "UNAVAILABLE" })
     await session.query("ROLLBACK")
     expect(await call.outcome).toBe("OK")
-    expect(await server.exited).toMatchObject({ code: 0, stderr: "" })
+    const exit = await server.exited
+    expect(exit).toMatchObject({ code: 0, stderr: "" })
+    expect(exit.stdout).toContain("shutting down; calls that run: 1, event streams: 3")
+    expect(exit.stdout.trimEnd().split("\n").at(-1)).toContain("stopped")
 
     expect([await readiness(server), await readiness(other)]).toEqual(["refused", 200])
     expect(await other.client().getPlan({ key: plan })).toMatchObject({ name: "ended in order" })

@@ -2,7 +2,7 @@
 import { once } from "node:events"
 import * as fs from "node:fs/promises"
 import { createServer, type Server as NetServer } from "node:net"
-import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest"
 import { layout } from "../../src/layers/embedded/DataDir.ts"
 import { execute } from "../support/database.ts"
 import * as Gate from "./Gate.ts"
@@ -63,6 +63,13 @@ describe("a port that is taken", () => {
   it("of gRPC is told in one line", () => {
     expect(said.get("ORCHESTRATOR_GRPC_PORT")).toMatch(oneLine)
   })
+
+  it("is told for both where neither can be had", async () => {
+    const text = await failure({
+      ...{ ORCHESTRATOR_DATA_DIR: dataDir, ORCHESTRATOR_GRPC_PORT: taken, ORCHESTRATOR_HTTP_PORT: taken }
+    })
+    expect(text).toMatch(/^cannot listen on [^\n]* for HTTP: [^\n]*\ncannot listen on [^\n]* for gRPC: [^\n]*\n$/)
+  })
 })
 
 describe("a command on the database alone needs no file of channels", () => {
@@ -116,6 +123,38 @@ describe("a database that cannot be used", () => {
     await program.prints(/gRPC +127/)
     program.process.kill("SIGTERM")
     expect((await program.exited).code).toBe(0)
+  })
+
+  /** Each with what to do about it. */
+  const wrong: ReadonlyArray<readonly [string, (url: URL) => void, RegExp]> = [
+    ["database", (url) => (url.pathname = "/none"), /Create it, CREATE DATABASE/],
+    [
+      "host",
+      (url) => (url.href = "postgresql://orchestrator:geheim@no-such-host.invalid/orchestrator"),
+      /Look at the host in ORCHESTRATOR_DATABASE_URL/
+    ],
+    ["port", (url) => (url.href = nowhere), /Nobody listens there: start PostgreSQL/],
+    ["sslmode", (url) => url.searchParams.set("sslmode", "require"), /Turn TLS on there .*sslmode=disable/],
+    [
+      "sslrootcert",
+      (url) => (url.search = "?sslmode=verify-full&sslrootcert=/no/such/file.pem"),
+      /sslrootcert of the database URL, \/no\/such\/file.pem: there is no such file/
+    ]
+  ]
+
+  it.each(wrong)("for its %s is told with the way out", async (_, change, wayOut) => {
+    const url = new URL(inject("postgres").url)
+    change(url)
+    const said = await failure({ ...(await Program.envOf({ url: url.href })), ORCHESTRATOR_DATABASE_WAIT: "0" })
+    expect(said).toMatch(/^the database cannot be used: /)
+    expect(said).toMatch(wayOut)
+    expect(said).not.toContain("geheim")
+  })
+
+  it("because its role may not make the schema is told with the right that it lacks", async () => {
+    const { adminUrl, url } = await Program.emptyDatabase()
+    await execute(adminUrl, `ALTER DATABASE ${new URL(url).pathname.slice(1)} OWNER TO postgres`)
+    expect(await failure(await Program.envOf({ url }))).toMatch(/permission denied.*GRANT CREATE ON DATABASE/)
   })
 
   it("whose TLS is not what the URL asks for is not waited for", async () => {
@@ -198,6 +237,7 @@ describe("two servers with a PostgreSQL of their own each", () => {
   it("a wrong password for its database is told, not shown", async () => {
     const url = `postgresql://orchestrator:geheim@127.0.0.1:${Program.postgresPort(folderOfTwo)}/orchestrator`
     const said = await failure(await Program.envOf({ url }))
-    expect(said).toMatch(/^the database cannot be used: .*password.*ORCHESTRATOR_DATABASE_URL.*\n$/)
+    expect(said).toMatch(/^the database cannot be used: .*password.*ORCHESTRATOR_DATABASE_URL.* are written %40.*\n$/)
+    expect(said).not.toContain("geheim")
   })
 })

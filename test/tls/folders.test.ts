@@ -97,14 +97,16 @@ describe("the folder of CAs", () => {
     await fs.mkdir(pki.path("cas", "EmptyMSP"))
     expect(await problems(pki.env)).toEqual([
       `${variable}: ${pki.path("cas", "EmptyMSP")}: it holds no CA certificate`,
-      expect.stringContaining(`${variable}: ${pki.path("cas", one, "dangling.pem")}: ENOENT`)
+      expect.stringContaining(`${variable}: ${pki.path("cas", one, "dangling.pem")}: there is no such file`)
     ])
   })
 
   it("stops the start when it is not there, or holds nobody's", async () => {
     const pki = await makePki()
     const gone = { ...pki.env, [variable]: pki.path("gone") }
-    expect(await problems(gone)).toEqual([expect.stringContaining(`${variable}: ${pki.path("gone")}: ENOENT`)])
+    expect(await problems(gone)).toEqual([
+      expect.stringContaining(`${variable}: ${pki.path("gone")}: there is no such folder`)
+    ])
     await fs.mkdir(pki.path("empty"))
     const { ORCHESTRATOR_TLS_SERVER_CA_CERT: _, ...env } = pki.env
     expect(await problems({ ...env, [variable]: pki.path("empty") })).toEqual([
@@ -197,7 +199,9 @@ describe("the server's certificate and key", () => {
     const found = await problems(pki.env)
     expect(found.map((line) => line.split(":")[0])).toEqual([...files, variable])
     const gone = await problems({ ...pki.env, ORCHESTRATOR_TLS_CERT_PATH: "/gone", ORCHESTRATOR_TLS_KEY_PATH: "/gone" })
-    expect(gone.slice(0, 2)).toEqual(files.slice(0, 2).map((name) => expect.stringContaining(`${name}: /gone: ENOENT`)))
+    expect(gone.slice(0, 2)).toEqual(
+      files.slice(0, 2).map((name) => expect.stringContaining(`${name}: /gone: there is no such file`))
+    )
   })
 
   it("stop the start when they do not belong together, or are not named", async () => {

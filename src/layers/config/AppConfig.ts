@@ -36,7 +36,11 @@ import {
 } from "./Settings.ts"
 
 /** The configuration cannot be used: the message lists every problem. */
-export class ConfigurationError extends Data.TaggedError("ConfigurationError")<{ readonly message: string }> {}
+export class ConfigurationError extends Data.TaggedError("ConfigurationError")<{
+  readonly message: string
+  /** Each with its variable before the first colon. */
+  readonly problems: ReadonlyArray<string>
+}> {}
 
 const mebibyte = 1024 * 1024
 
@@ -316,6 +320,7 @@ const loadWith = Effect.fnUntraced(function* (
     return { ...read, channels: channels.success, tls: tls.success }
   }
   return yield* new ConfigurationError({
+    problems,
     message: ["the configuration cannot be used:", ...problems.map((problem) => `  ${problem}`)].join("\n")
   })
 })

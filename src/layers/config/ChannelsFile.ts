@@ -6,6 +6,7 @@ import * as Yaml from "effect/encoding/Yaml"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { ChannelMap } from "../../services/Channels.ts"
+import { fileProblem } from "../FileProblem.ts"
 
 /** What a development server knows when nobody says otherwise. */
 export const developmentChannels: ChannelMap = new Map([
@@ -49,7 +50,7 @@ export const parse = (text: string): Result.Result<ChannelMap, ReadonlyArray<str
 export const read = (path: string): Effect.Effect<Result.Result<ChannelMap, ReadonlyArray<string>>> =>
   Effect.tryPromise({
     try: () => readFile(path, "utf8"),
-    catch: (cause) => [`it cannot be read: ${(cause as Error).message}`]
+    catch: (cause) => [fileProblem(cause)]
   }).pipe(
     Effect.result,
     Effect.map((text) => Result.flatMap(text, parse)),

@@ -44,8 +44,12 @@ export const reloading = <A>(
     const look = Effect.gen(function* () {
       const found = yield* options.read
       if (Result.isFailure(found)) return yield* refuse(found.failure.join("; "))
+      const wasRefused = refused !== ""
       refused = ""
-      if (options.fingerprint(found.success) === options.fingerprint(yield* SubscriptionRef.get(current))) return
+      if (options.fingerprint(found.success) === options.fingerprint(yield* SubscriptionRef.get(current))) {
+        if (wasRefused) yield* Effect.logInfo(`the ${options.what} are again those that are in use`)
+        return
+      }
       yield* SubscriptionRef.set(current, found.success)
       yield* counted(options.what, "taken")
       yield* Effect.logInfo(`the ${options.what} have changed, the new ones are in use`)

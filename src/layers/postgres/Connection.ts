@@ -6,6 +6,7 @@ import type * as PgConnection from "@effect/sql-pg/PgConnection"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { ConnectionError, SqlError } from "effect/sql/SqlError"
+import { fileProblem } from "../FileProblem.ts"
 import { registry } from "./Types.ts"
 
 export interface ConnectionConfig {
@@ -48,7 +49,12 @@ const tlsOptions = (url: URL): ConnectionOptions | undefined => {
   if (mode !== "require" && mode !== "verify-ca" && mode !== "verify-full") return undefined
   const file = (name: string) => {
     const path = url.searchParams.get(name)
-    return path === null ? undefined : readFileSync(path)
+    if (path === null) return undefined
+    try {
+      return readFileSync(path)
+    } catch (error) {
+      throw new Error(`${name} of the database URL, ${path}: ${fileProblem(error)}`)
+    }
   }
   const ca = file("sslrootcert")
   const cert = file("sslcert")

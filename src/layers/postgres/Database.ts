@@ -11,7 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import { ConnectionError, SqlError } from "effect/sql/SqlError"
+import { ConnectionError, isSqlError, SqlError } from "effect/sql/SqlError"
 import type { LoggedEvent, NewEvent } from "../../schema/Event.ts"
 import type { ChannelName } from "../../schema/Key.ts"
 import { Unavailable } from "../../schema/OrchestratorError.ts"
@@ -25,7 +25,7 @@ import * as Durability from "./Durability.ts"
 import { schemaProblem } from "./Migrator.ts"
 import { PoolMetrics } from "./PoolMetrics.ts"
 import { Readers, type Row, Session, type Statement } from "./Session.ts"
-import { isConnectionLoss, isFollowUp, translate } from "./SqlErrors.ts"
+import { isConnectionLoss, isFollowUp, reasonOf, translate } from "./SqlErrors.ts"
 import { timestamp } from "./Types.ts"
 
 export interface Options extends ConnectionConfig, StatementLogging {
@@ -153,9 +153,11 @@ export const layer = (options: Options): Layer.Layer<Database | Readers, SqlErro
       const database = Database.of({
         run: (channel, body, prepare, finish, stands = () => Effect.void) =>
           run(writerPool, writersUse, watch, early, channel, body, prepare, finish, stands),
-        ping: Effect.flatMap(
-          schemaProblem((text) => query(text, [])),
-          (problem) => (problem === undefined ? Effect.void : Effect.fail(new StoreUnfit({ message: problem })))
+        ping: schemaProblem((text) => query(text, [])).pipe(
+          Effect.catch(({ cause }) => Effect.succeed(awayBecause(cause))),
+          Effect.flatMap((problem) =>
+            problem === undefined ? Effect.void : Effect.fail(new StoreUnfit({ message: problem }))
+          )
         )
       })
       return Context.make(Database, database).pipe(
@@ -163,6 +165,9 @@ export const layer = (options: Options): Layer.Layer<Database | Readers, SqlErro
       )
     })
   )
+
+const awayBecause = (cause: unknown): string =>
+  `the database is out of reach${isSqlError(cause) ? `: ${reasonOf(cause).short}` : ""}`
 
 /** Before the commit nothing stays of a transaction whose connection is lost: it may be run again. */
 const translateInTransaction = (error: SqlError): ReadError =>

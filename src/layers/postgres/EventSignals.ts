@@ -8,10 +8,13 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import { isSqlError } from "effect/sql/SqlError"
 import { ChannelName } from "../../schema/Key.ts"
 import { EventSignals, type Signal } from "../../services/store/EventSignals.ts"
 import { type ConnectionConfig, connectionConfig } from "./Connection.ts"
+import { schemaProblem } from "./Migrator.ts"
 import { Readers } from "./Session.ts"
+import { reasonOf } from "./SqlErrors.ts"
 
 const notifyChannel = "orchestrator_events"
 
@@ -50,8 +53,10 @@ export const layer = (config: ConnectionConfig) =>
         Effect.suspend(() => {
           if (isLost || Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause)
           isLost = true
+          const error = Cause.squash(cause)
+          const why = isSqlError(error) ? reasonOf(error).short : "it does not answer"
           return Effect.andThen(
-            Effect.logWarning("the database is out of reach, it is tried again"),
+            Effect.logWarning(`the database is out of reach, it is tried again: ${why}`),
             Effect.failCause(cause)
           )
         })
@@ -60,12 +65,22 @@ export const layer = (config: ConnectionConfig) =>
         isLost = false
         return Effect.logInfo("the database is within reach again")
       })
+      // Nor does a server that nobody calls notice that its tables are gone, or not its own any more.
+      let known: string | undefined
+      const look = Effect.fnUntraced(function* (connection: PgConnection.PgConnection) {
+        const problem = yield* schemaProblem((text) => Effect.map(connection.query(text), ({ rows }) => rows))
+        if (problem === known) return
+        known = problem
+        yield* problem === undefined
+          ? Effect.logInfo("the database's schema is right again")
+          : Effect.logWarning(problem)
+      })
       const listen = Stream.unwrap(
         Effect.gen(function* () {
           const connection = yield* Effect.flatMap(PgConnection.make(base), (made) => made.pin)
           const queue = yield* Effect.timeout(connection.listen(notifyChannel), answerTimeout)
           yield* found
-          const check = Effect.timeout(Effect.delay(connection.query("SELECT 1"), checkInterval), checkLimit)
+          const check = Effect.timeout(Effect.delay(look(connection), checkInterval), checkLimit)
           // What happened while nobody listened is found by looking at all channels; so is what became of the database.
           const all = Stream.succeed<Signal>("all")
           return Stream.concat(

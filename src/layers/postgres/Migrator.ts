@@ -14,7 +14,7 @@ import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import { type ConnectionConfig, connectionConfig } from "./Connection.ts"
 import { migrations } from "./migrations/index.ts"
 import type { Migration } from "./migrations/Migration.ts"
-import { isAway } from "./SqlErrors.ts"
+import { isAway, reasonOf } from "./SqlErrors.ts"
 
 /** The database cannot be used as it is: its version, its role, its schema. The message says what to do. */
 export class DatabaseUnusable extends Data.TaggedError("DatabaseUnusable")<{
@@ -82,7 +82,7 @@ export const unusable = (error: SqlError): DatabaseUnusable => {
   const { cause } = error.reason
   const detail = cause instanceof Error && cause.message !== "" ? cause.message : error.message
   return new DatabaseUnusable({
-    message: `the database cannot be used: ${detail}. Look at ORCHESTRATOR_DATABASE_URL, and whether the database runs and lets this role in`,
+    message: `the database cannot be used: ${detail}. ${reasonOf(error).wayOut}`,
     isAway: isAway(error)
   })
 }
@@ -151,7 +151,8 @@ export const schemaProblem = <E>(
     const [found] = yield* query("SELECT to_regclass('orchestrator.migrations') IS NOT NULL AS there")
     const applied = found?.there === true ? yield* query("SELECT id, oldest_server FROM orchestrator.migrations") : []
     const schema = Math.max(0, ...applied.map(({ id }) => Number(id)))
-    if (schema === 0) return "the database's schema is missing: run migrate, or start a server anew"
+    if (schema === 0)
+      return "the database's schema is missing: restore it from the backup, or run migrate where there is nothing to restore"
     const known = migrations.length
     if (schema >= known) return needsNewer(applied, known)
     return `the database's schema is ${schema}, this server needs ${known}: run migrate, or start a server anew`

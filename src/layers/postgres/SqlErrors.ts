@@ -84,6 +84,77 @@ export const isAway = (error: SqlError): boolean => {
   return code === undefined && error.reason._tag === "ConnectionError" && !error.reason.message?.includes("refused TLS")
 }
 
+interface Reason {
+  /** In a few words, which name no host, role or password. */
+  readonly short: string
+  /** For those who set the server up. */
+  readonly wayOut: string
+}
+
+const url = "ORCHESTRATOR_DATABASE_URL"
+
+/** By SQLSTATE, or by the operating system's and TLS's codes. */
+const reasons: Readonly<Record<string, Reason>> = {
+  "28P01": {
+    short: "the password is refused",
+    wayOut: `Look at the password in ${url}: there @ : / ? # and % are written %40 %3A %2F %3F %23 and %25`
+  },
+  "28000": {
+    short: "the role is refused",
+    wayOut: `Look at the role in ${url}: it must be there, with LOGIN, and pg_hba.conf must let it in from here`
+  },
+  "3D000": {
+    short: "there is no such database",
+    wayOut: `Create it, CREATE DATABASE … OWNER …, or name another in ${url}`
+  },
+  "42501": {
+    short: "the role may not do that",
+    wayOut: `Give the role of ${url} the right, GRANT CREATE ON DATABASE … TO …, or make it the owner of the database and of the schema orchestrator`
+  },
+  "53300": {
+    short: "it has too many connections",
+    wayOut: "Raise its max_connections, or lower ORCHESTRATOR_DATABASE_POOL_SIZE on every server"
+  },
+  "57P03": { short: "it starts or stops", wayOut: "Wait until it has started" },
+  ECONNREFUSED: {
+    short: "the connection is refused",
+    wayOut: `Nobody listens there: start PostgreSQL, or look at host and port in ${url}`
+  },
+  ENOTFOUND: { short: "there is no such host", wayOut: `Look at the host in ${url}` },
+  EAI_AGAIN: { short: "its host is not found", wayOut: `Look at the host in ${url}, and at the name service` },
+  ETIMEDOUT: {
+    short: "it does not answer",
+    wayOut: `Look at host and port in ${url}, and at firewalls between here and there`
+  },
+  ENOENT: { short: "there is no such socket", wayOut: `Start PostgreSQL, or look at the socket's folder in ${url}` },
+  ECONNRESET: { short: "the connection was lost", wayOut: `Look whether PostgreSQL runs where ${url} says` }
+}
+
+const withoutTls: Reason = {
+  short: "it has no TLS",
+  wayOut: `Turn TLS on there (ssl = on in postgresql.conf), or leave it out, on a trusted network only: sslmode=disable in ${url}`
+}
+
+const untrusted: Reason = {
+  short: "its certificate is not trusted",
+  wayOut: `sslrootcert in ${url} must name the file of its CA, and the host must be one of the certificate's names`
+}
+
+const unknown: Reason = {
+  short: "the connection failed",
+  wayOut: `Look at ${url}, and whether the database runs and lets this role in`
+}
+
+/** Why a database cannot be used, and what to do about it. */
+export const reasonOf = (error: SqlError): Reason => {
+  const { code } = fieldsOf(error)
+  if (code !== undefined && /CERT|SELF_SIGNED|UNABLE_TO_|ALTNAME/.test(code)) return untrusted
+  const known = code === undefined ? undefined : reasons[code]
+  if (known !== undefined) return known
+  if (error.reason.message?.includes("refused TLS")) return withoutTls
+  return error.reason.message?.includes("did not answer") ? (reasons.ETIMEDOUT as Reason) : unknown
+}
+
 /** What a caller of the ports sees of a driver's error. */
 export const translate = (error: SqlError): WriteError => {
   const { code, constraint, detail } = fieldsOf(error)

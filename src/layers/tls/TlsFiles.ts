@@ -2,12 +2,13 @@
  * The files of TLS: the server's certificate and key, its CA, and the CAs of the organizations, a folder each. They are
  * read and checked as a whole: what is wrong with any of them is told with its name, and nothing of it is used.
  */
-import { createHash, createPrivateKey, X509Certificate } from "node:crypto"
+import { createHash, createPrivateKey, type KeyObject, X509Certificate } from "node:crypto"
 import { readdir, readFile, stat } from "node:fs/promises"
 import { join } from "node:path"
 import { createSecureContext } from "node:tls"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import { fileProblem } from "../FileProblem.ts"
 import { keyIdOf } from "./KeyIdentifier.ts"
 
 export interface TlsPaths {
@@ -59,10 +60,20 @@ const pemBegin = /-----BEGIN CERTIFICATE-----/g
 const certificatesIn = (text: string): ReadonlyArray<X509Certificate> => {
   const blocks = text.match(pemBlock) ?? []
   if (blocks.length !== (text.match(pemBegin) ?? []).length) throw new Error("it ends within a certificate")
-  return blocks.map((block) => new X509Certificate(block))
+  try {
+    return blocks.map((block) => new X509Certificate(block))
+  } catch {
+    throw new Error("it must hold PEM certificates, and one of these is damaged")
+  }
 }
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+const privateKeyIn = (content: Buffer): KeyObject => {
+  try {
+    return createPrivateKey(content)
+  } catch {
+    throw new Error("it must hold an unencrypted PEM private key")
+  }
+}
 
 /** Reads a file, or puts down why it cannot be used. */
 const using = async <A>(
@@ -74,7 +85,7 @@ const using = async <A>(
   try {
     return use(await readFile(path))
   } catch (error) {
-    problems.push({ variable, why: `${path}: ${messageOf(error)}` })
+    problems.push({ variable, why: `${path}: ${fileProblem(error)}` })
     return undefined
   }
 }
@@ -91,7 +102,7 @@ const namesIn = async (path: string, problems: Array<Problem>): Promise<Readonly
   try {
     return (await readdir(path)).sort()
   } catch (error) {
-    problems.push({ variable: folder, why: `${path}: ${messageOf(error)}` })
+    problems.push({ variable: folder, why: `${path}: ${fileProblem(error, "folder")}` })
     return []
   }
 }
@@ -182,7 +193,7 @@ const unusable = (certificate: Buffer, key: Buffer, trusted: ReadonlyArray<strin
     createSecureContext({ cert: certificate, key, ca: [...trusted] })
     return []
   } catch (error) {
-    return [{ variable: "ORCHESTRATOR_TLS_CERT_PATH", why: `TLS cannot use the certificates: ${messageOf(error)}` }]
+    return [{ variable: "ORCHESTRATOR_TLS_CERT_PATH", why: `TLS cannot use the certificates: ${fileProblem(error)}` }]
   }
 }
 
@@ -193,7 +204,7 @@ const readAll = async (paths: TlsPaths): Promise<TlsFiles> => {
     return content
   })
   const key = await using(problems, "ORCHESTRATOR_TLS_KEY_PATH", paths.key, (content) => {
-    const privateKey = createPrivateKey(content)
+    const privateKey = privateKeyIn(content)
     const [own] = certificatesIn(certificate?.toString() ?? "")
     if (own?.checkPrivateKey(privateKey) === false) throw new Error(`it is not the key of ${paths.certificate}`)
     return content

@@ -31,7 +31,29 @@ const hostOf = (address: string): string => (address.includes(":") ? `[${address
 /** In the repository there is one, in the package there is none. */
 const hasExample = existsSync(new URL("../../../examples/federated.ts", import.meta.url))
 
-const greeting = (running: Running): string =>
+/** The example's own, of its address, and of the two development organizations. */
+const exampleCommand = ({ ORCHESTRATOR_MTLS_ENABLED: mutual, tls }: AppConfig.AppConfig, running: Running): string => {
+  const isHere = running.address === "127.0.0.1" || running.address === "0.0.0.0"
+  // With TLS it must be a name that the certificate has.
+  const host = tls !== undefined ? "localhost" : isHere ? "127.0.0.1" : hostOf(running.address)
+  const options = [
+    ...(running.grpcPort === 9000 && (isHere || tls !== undefined) ? [] : [`--address ${host}:${running.grpcPort}`]),
+    ...(tls === undefined ? [] : ["--ca <the server's CA>"]),
+    ...(tls === undefined || !mutual ? [] : ["--cert-dir <clients' certificates>"])
+  ]
+  return `npm run example${options.length === 0 ? "" : ` -- ${options.join(" ")}`}`
+}
+
+/** What the example asks of a channel. */
+const canRunExample = ({ channels }: Running): boolean =>
+  ["MyOrg1MSP", "MyOrg2MSP"].every((id) => channels.get("mychannel")?.includes(id))
+
+const next = (config: AppConfig.AppConfig, running: Running): string =>
+  hasExample && canRunExample(running)
+    ? `Try next, in another terminal: ${exampleCommand(config, running)}`
+    : "Try next: a client, docs/client.md"
+
+const greeting = (config: AppConfig.AppConfig, running: Running): string =>
   [
     `substra-orchestrator ${version}`,
     `  gRPC      ${hostOf(running.address)}:${running.grpcPort}`,
@@ -39,7 +61,7 @@ const greeting = (running: Running): string =>
     `  data      ${running.data}`,
     `  channels  ${[...running.channels].map(([name, organizations]) => `${name}: ${organizations.join(", ")}`).join("; ")}`,
     "",
-    hasExample ? "Try next, in another terminal: npm run example" : "Try next: a client, docs/client.md of the package",
+    next(config, running),
     ""
   ].join("\n")
 
@@ -86,11 +108,17 @@ const serveWith = (given: Configuration.Given, begin: Begin) =>
       return yield* run(Configuration.load(given))
     }
     const config = yield* Configuration.load(given)
+    let hasServed = false
     return yield* Effect.gen(function* () {
       const running = yield* begin(config)
-      yield* Effect.sync(() => process.stdout.write(greeting(running)))
+      hasServed = true
+      yield* Effect.sync(() => process.stdout.write(greeting(config, running)))
       return yield* Effect.never
-    }).pipe(Effect.scoped, Effect.provide(Logging.minimumLevel(config.LOG_LEVEL)))
+    }).pipe(
+      Effect.scoped,
+      Effect.ensuring(Effect.suspend(() => (hasServed ? Effect.logInfo("stopped") : Effect.void))),
+      Effect.provide(Logging.minimumLevel(config.LOG_LEVEL))
+    )
   })
 
 const memory = Flag.Boolean("memory").pipe(
@@ -117,10 +145,10 @@ const migrate = Command.make("migrate", {}, () =>
 
 const doctor = Command.make("doctor", {}, () =>
   Effect.gen(function* () {
-    const findings = yield* Doctor.examine(yield* configuration)
+    const findings = yield* Doctor.examineAll(yield* root)
     for (const { level, text, what } of findings) yield* Console.log(`${level.padEnd(8)} ${what}: ${text}`)
     const problems = findings.filter((finding) => finding.level === "problem").length
-    if (problems > 0) return yield* new Unsuccessful({ message: `${problems} problems` })
+    if (problems > 0) return yield* new Unsuccessful({ message: Doctor.count(problems, "problem") })
   })
 ).pipe(Command.withDescription("Look at configuration, certificates, database, clock and ports, and say what is wrong"))
 

@@ -29,12 +29,14 @@ export const flags = Object.fromEntries(
 
 export type Given = { readonly [Name in keyof typeof flags]: Option.Option<string> }
 
-/** The configuration of the environment with these flags. */
+/** The configuration of the environment with these flags; of the variables that `without` names, neither. */
 export const load = (
   given: Given,
-  read = AppConfig.load
+  read = AppConfig.load,
+  without: ReadonlyArray<string> = []
 ): Effect.Effect<AppConfig.AppConfig, AppConfig.ConfigurationError> => {
   const set = Object.entries(given).flatMap(([name, value]) => (Option.isSome(value) ? [[name, value.value]] : []))
   const env = { ...process.env, ...Object.fromEntries(set) } as Record<string, string>
+  for (const name of without) delete env[name]
   return Effect.provideService(read, ConfigProvider.ConfigProvider, ConfigProvider.fromEnvRecord(env))
 }

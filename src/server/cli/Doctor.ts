@@ -1,11 +1,20 @@
 /** Looks at everything that a server needs, and says for each what is wrong and what to do. Changes nothing. */
 import { X509Certificate } from "node:crypto"
-import { createServer } from "node:net"
 import * as Effect from "effect/Effect"
-import type { AppConfig } from "../../layers/config/AppConfig.ts"
+import * as Result from "effect/Result"
+import {
+  type AppConfig,
+  type ConfigurationError,
+  load,
+  loadWithoutChannels,
+  settings
+} from "../../layers/config/AppConfig.ts"
 import * as Migrator from "../../layers/postgres/Migrator.ts"
 import type { TlsFiles } from "../../layers/tls/TlsFiles.ts"
 import { grpcPortHeader } from "../HttpServer.ts"
+import { portProblem } from "../Ports.ts"
+import type { Given } from "./Configuration.ts"
+import * as Configuration from "./Configuration.ts"
 
 /** One thing that was looked at. */
 export interface Finding {
@@ -13,6 +22,9 @@ export interface Finding {
   readonly level: "ok" | "warning" | "problem"
   readonly text: string
 }
+
+/** `1 problem`, `2 problems`. */
+export const count = (number: number, what: string): string => `${number} ${what}${number === 1 ? "" : "s"}`
 
 const finding = (what: string, level: Finding["level"], text: string): Finding => ({ what, level, text })
 
@@ -43,7 +55,7 @@ const certificates = (files: TlsFiles, now: number): ReadonlyArray<Finding> => [
 /** The server's clock should agree with the database's, whose time the log bears. */
 const clockTolerance = 5000
 
-const database = (config: AppConfig): Effect.Effect<ReadonlyArray<Finding>> => {
+const database = (config: AppConfig, isServed: boolean): Effect.Effect<ReadonlyArray<Finding>> => {
   if (config.ORCHESTRATOR_DATABASE_URL === undefined) {
     return Effect.succeed([finding("database", "ok", "embedded PostgreSQL, started with the server")])
   }
@@ -56,13 +68,7 @@ const database = (config: AppConfig): Effect.Effect<ReadonlyArray<Finding>> => {
         ...(state.isSuperuser
           ? [finding("role", "warning", `${state.role} is a superuser: a role that owns the database is enough`)]
           : []),
-        state.schema < state.knownSchema
-          ? finding(
-              "schema",
-              "warning",
-              `${state.schema} of ${state.knownSchema}: the server, or migrate, brings it up`
-            )
-          : finding("schema", "ok", `${state.schema}`),
+        schemaFinding(state, isServed),
         skew > clockTolerance
           ? finding("clock", "warning", `${Math.round(skew / 1000)} s off the database's: synchronize both`)
           : finding("clock", "ok", `agrees with the database's within ${Math.max(1, Math.round(skew))} ms`)
@@ -71,13 +77,18 @@ const database = (config: AppConfig): Effect.Effect<ReadonlyArray<Finding>> => {
   })
 }
 
-/** Why a port cannot be listened on; nothing when it can. */
-const portProblem = (address: string, number: number): Effect.Effect<string | undefined> =>
-  Effect.callback((resume) => {
-    const probe = createServer()
-    probe.once("error", (error) => resume(Effect.succeed(error.message)))
-    probe.listen(number, address, () => probe.close(() => resume(Effect.succeed(undefined))))
-  })
+const schemaFinding = ({ knownSchema, schema }: Migrator.DatabaseState, isServed: boolean): Finding => {
+  if (schema >= knownSchema) return finding("schema", "ok", `${schema}`)
+  if (!isServed)
+    return finding("schema", "warning", `${schema} of ${knownSchema}: the server, or migrate, brings it up`)
+  return schema === 0
+    ? finding(
+        "schema",
+        "problem",
+        "missing, under a server that runs: restore it from the backup, or run migrate where there is nothing to restore"
+      )
+    : finding("schema", "problem", `${schema} of ${knownSchema}, under a server that runs: run migrate`)
+}
 
 /** The gRPC port of the orchestrator whose HTTP port this is, if it is one's. */
 const runningAt = (address: string, httpPort: number): Effect.Effect<number | undefined> => {
@@ -106,39 +117,90 @@ const portFinding = (
       : finding(what, "problem", `${place} cannot be listened on: ${problem}. Set ${variable} to another`)
 
 /** Both ports: free, taken by a server of this configuration, or by somebody else. */
-const ports = (address: string, grpcPort: number, httpPort: number): Effect.Effect<ReadonlyArray<Finding>> =>
+const ports = (address: string, grpcPort: number, httpPort: number) =>
   Effect.gen(function* () {
     const grpc = yield* portProblem(address, grpcPort)
     const http = yield* portProblem(address, httpPort)
     const served = http === undefined ? undefined : yield* runningAt(address, httpPort)
-    return [
+    const findings: ReadonlyArray<Finding> = [
       portFinding("gRPC port", "ORCHESTRATOR_GRPC_PORT", `${address}:${grpcPort}`, grpc, served === grpcPort),
       portFinding("HTTP port", "ORCHESTRATOR_HTTP_PORT", `${address}:${httpPort}`, http, served !== undefined)
     ]
+    return { findings, isServed: served === grpcPort }
   })
 
-/** Everything, in the order in which a start needs it. */
-export const examine = (config: AppConfig): Effect.Effect<ReadonlyArray<Finding>> =>
+/** The organizations of the channels that no CA vouches for. */
+const withoutCa = (config: AppConfig): ReadonlyArray<Finding> =>
+  [...new Set([...config.channels.values()].flat())]
+    .filter((organization) => config.tls?.files.organizations.has(organization) !== true)
+    .map((organization) =>
+      finding(
+        "identity",
+        "warning",
+        `organization "${organization}" has no folder in ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR: its calls are refused until it has one`
+      )
+    )
+
+const security = (config: AppConfig): ReadonlyArray<Finding> => [
+  ...(config.tls === undefined
+    ? [finding("TLS", "warning", "off: set ORCHESTRATOR_TLS_ENABLED outside of a trusted network")]
+    : certificates(config.tls.files, Date.now())),
+  ...(config.ORCHESTRATOR_VERIFY_CLIENT_MSP_ID
+    ? withoutCa(config)
+    : [
+        finding("identity", "warning", "any client may call as any organization: see ORCHESTRATOR_VERIFY_CLIENT_MSP_ID")
+      ])
+]
+
+/** What cannot be looked at, because its variables cannot be used. */
+interface Unknown {
+  readonly channels: boolean
+  readonly security: boolean
+  readonly database: boolean
+}
+
+const nothing: Unknown = { channels: false, security: false, database: false }
+
+/** Everything that is known, in the order in which a start needs it. */
+const examine = (config: AppConfig, unknown: Unknown): Effect.Effect<ReadonlyArray<Finding>> =>
   Effect.gen(function* () {
     const address =
       config.ORCHESTRATOR_LISTEN_ADDRESS ?? (config.ORCHESTRATOR_DATABASE_URL === undefined ? "127.0.0.1" : "0.0.0.0")
     const organizations = new Set([...config.channels.values()].flat())
+    const { findings, isServed } = yield* ports(address, config.ORCHESTRATOR_GRPC_PORT, config.ORCHESTRATOR_HTTP_PORT)
+    const channels = `${count(config.channels.size, "channel")}, ${count(organizations.size, "organization")}`
     return [
-      finding("configuration", "ok", "every variable can be used"),
-      finding("channels", "ok", `${config.channels.size} channels, ${organizations.size} organizations`),
-      ...(config.tls === undefined
-        ? [finding("TLS", "warning", "off: set ORCHESTRATOR_TLS_ENABLED outside of a trusted network")]
-        : certificates(config.tls.files, Date.now())),
-      ...(config.ORCHESTRATOR_VERIFY_CLIENT_MSP_ID
-        ? []
-        : [
-            finding(
-              "identity",
-              "warning",
-              "any client may call as any organization: see ORCHESTRATOR_VERIFY_CLIENT_MSP_ID"
-            )
-          ]),
-      ...(yield* database(config)),
-      ...(yield* ports(address, config.ORCHESTRATOR_GRPC_PORT, config.ORCHESTRATOR_HTTP_PORT))
+      ...(unknown.channels ? [] : [finding("channels", "ok", channels)]),
+      ...(unknown.security ? [] : security(config)),
+      ...(unknown.database ? [] : yield* database(config, isServed)),
+      ...findings
+    ]
+  })
+
+const isOfSecurity = (variable: string): boolean => /^ORCHESTRATOR_(TLS|MTLS|VERIFY)_/.test(variable)
+
+/** Everything. What is wrong with some variables keeps nobody from looking at the rest. */
+export const examineAll = (given: Given): Effect.Effect<ReadonlyArray<Finding>, ConfigurationError> =>
+  Effect.gen(function* () {
+    const loaded = yield* Effect.result(Configuration.load(given))
+    if (Result.isSuccess(loaded)) {
+      const all = yield* examine(loaded.success, nothing)
+      return [finding("configuration", "ok", "every variable can be used"), ...all]
+    }
+    const { problems } = loaded.failure
+    const wrong = problems.map((problem) => problem.slice(0, problem.indexOf(":")))
+    const ofSecurity = Object.keys(settings).filter(isOfSecurity)
+    const unknown: Unknown = {
+      channels: wrong.includes("ORCHESTRATOR_CHANNEL_CONFIG"),
+      security: wrong.some(isOfSecurity),
+      database: wrong.includes("ORCHESTRATOR_DATABASE_URL")
+    }
+    const rest = yield* Configuration.load(given, unknown.channels ? loadWithoutChannels : load, [
+      ...wrong,
+      ...(unknown.security ? ofSecurity : [])
+    ])
+    return [
+      ...problems.map((problem) => finding("configuration", "problem", problem)),
+      ...(yield* examine(rest, unknown))
     ]
   })

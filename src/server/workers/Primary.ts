@@ -182,12 +182,13 @@ const keep = Effect.fnUntraced(function* (
 
 /** All at once; what still runs after its calls' time is killed. */
 const drain = (workers: Workers, limit: Duration.Duration): Effect.Effect<void> =>
-  Effect.suspend(() => {
+  Effect.gen(function* () {
     workers.isDraining = true
+    yield* Effect.logInfo("shutting down")
     const all = [...workers.current.values()]
     for (const worker of all) worker.send({ kind: "drain" })
     const ended = Effect.forEach(all, (worker) => Deferred.await(worker.ended), { discard: true })
-    return Effect.timeoutOrElse(ended, {
+    yield* Effect.timeoutOrElse(ended, {
       duration: Duration.sum(limit, lastGrace),
       orElse: () =>
         Effect.andThen(
@@ -210,7 +211,8 @@ export const start = (config: AppConfig): Effect.Effect<Running, StartError | Wo
       port: config.ORCHESTRATOR_HTTP_PORT,
       readiness: workers.readiness,
       metrics: config.METRICS_ENABLED ? workers.metrics : undefined,
-      grpcPort
+      grpcPort,
+      wantedGrpcPort: config.ORCHESTRATOR_GRPC_PORT
     })
     // The second signal ends this process at once, and its workers with it.
     yield* Effect.acquireRelease(

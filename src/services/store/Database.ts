@@ -45,7 +45,7 @@ export class Database extends Context.Service<
       finish: (value: A) => Effect.Effect<B, E3>,
       stands?: (committed: Committed) => Effect.Effect<void>
     ) => Effect.Effect<readonly [B, Committed], E | E2 | E3 | WriteError, Exclude<R, UnitOfWork>>
-    /** Succeeds when the store answers and fits this program, `StoreUnfit` when it does not fit: for readiness probes. */
-    readonly ping: Effect.Effect<void, WriteError | StoreUnfit>
+    /** Succeeds when the store answers and fits this program: for readiness probes. */
+    readonly ping: Effect.Effect<void, StoreUnfit>
   }
 >()("orchestrator/services/store/Database") {}

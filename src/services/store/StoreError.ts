@@ -18,5 +18,5 @@ export type ReadError = StoredDataInvalid | Unavailable | Internal | Contended
 /** A commit failed. `Conflict` when a concurrent call registered the same key first. */
 export type WriteError = ReadError | Conflict
 
-/** The store answers, but is not what this program works with. The message says what to do. */
+/** The store cannot be used: it is out of reach, or not what this program works with. The message says which, and what to do. */
 export class StoreUnfit extends Data.TaggedError("StoreUnfit")<{ readonly message: string }> {}
