@@ -90,7 +90,7 @@ await runAs<FederationJob>(async (job) => {
     await act(caller, key, "TASK_ACTION_DONE")
     answeredAt.set(key, performance.now())
     done++
-    for (const [child, knownAt] of early) {
+    for (const [child, knownAt] of [...early]) {
       if (!parentsOf(tasks.get(child) as NewComputeTask).includes(key)) continue
       early.delete(child)
       note(child, knownAt)
