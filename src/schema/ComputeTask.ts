@@ -8,7 +8,7 @@ import type { Model } from "./Model.ts"
 import type { FieldViolation } from "./OrchestratorError.ts"
 import { type NewPermissions, Permission, Permissions, UncheckedPermissions } from "./Permission.ts"
 import { TaskStatus } from "./TaskStatus.ts"
-import { AnyText, IdentifierReference, Metadata, MetadataInput, nulProblem } from "./Text.ts"
+import { AnyText, entryProblems, IdentifierReference, Metadata, MetadataInput, nulProblem } from "./Text.ts"
 import { Timestamp } from "./Timestamp.ts"
 import * as Validation from "./Validation.ts"
 
@@ -70,17 +70,18 @@ const NewTaskInput = Schema.Struct({
 // The map of outputs is named as a whole in errors, so its own rule checks what is inside.
 const NewTaskOutput = Schema.Struct({ permissions: Schema.optional(UncheckedPermissions), transient: Schema.Boolean })
 
-const outputsProblem = (outputs: ReadonlyMap<string, typeof NewTaskOutput.Type>): string | undefined => {
-  for (const [identifier, output] of outputs) {
-    if (identifier === "") return "an identifier cannot be blank"
+const outputsProblem = (outputs: ReadonlyMap<string, typeof NewTaskOutput.Type>): string | undefined =>
+  entryProblems(outputs, (identifier, { permissions }) => {
+    const name = JSON.stringify(identifier)
     const problem = nulProblem(identifier)
-    if (problem !== undefined) return `an identifier is wrong: ${problem}`
-    if (output.permissions === undefined) return `${JSON.stringify(identifier)} needs permissions`
-    const idProblem = output.permissions.authorizedIds.map(nulProblem).find((found) => found !== undefined)
-    if (idProblem !== undefined) return `an authorized id of ${JSON.stringify(identifier)} ${idProblem}`
-  }
-  return undefined
-}
+    const idProblem = permissions?.authorizedIds.map(nulProblem).find((found) => found !== undefined)
+    return [
+      identifier === "" ? "an identifier cannot be blank" : undefined,
+      problem && `an identifier is wrong: ${problem}`,
+      permissions === undefined ? `${name} needs permissions` : undefined,
+      idProblem && `an authorized id of ${name} ${idProblem}`
+    ]
+  })
 
 export const NewComputeTask = Schema.Struct({
   key: KeyInput,
@@ -98,28 +99,23 @@ export interface NewComputeTask extends Omit<typeof NewComputeTask.Type, "output
   readonly outputs: ReadonlyMap<string, { readonly permissions: NewPermissions; readonly transient: boolean }>
 }
 
-/** A batch: parents may come after their children. */
-export const NewComputeTasks = Schema.Struct({ tasks: Schema.Array(NewComputeTask) })
+/** A batch as a client sends it: parents may come after their children. */
+export interface NewComputeTasksMessage {
+  readonly tasks: ReadonlyArray<typeof NewComputeTask.Encoded>
+}
 
-/** A batch as a client sends it. */
-export type NewComputeTasksMessage = typeof NewComputeTasks.Encoded
-
-const referenceViolations = (message: NewComputeTasksMessage): ReadonlyArray<FieldViolation> =>
-  message.tasks.flatMap((task, t) =>
-    task.inputs.flatMap((input, i) =>
-      (input.assetKey === undefined) === (input.parentTaskOutput === undefined)
-        ? [{ field: `tasks[${t}].inputs[${i}].ref`, description: "must be an asset_key or a parent_task_output" }]
-        : []
-    )
+const referenceViolations = ({ inputs }: typeof NewComputeTask.Encoded): ReadonlyArray<FieldViolation> =>
+  inputs.flatMap((input, i) =>
+    (input.assetKey === undefined) === (input.parentTaskOutput === undefined)
+      ? [{ field: `inputs[${i}].ref`, description: "must be an asset_key or a parent_task_output" }]
+      : []
   )
 
-/** Checks all tasks of a batch at once (behaviour.md, section 2). */
-export const validateNew = Validation.make(
+/** Checks all tasks of a batch (behaviour.md, section 2). */
+export const validateNew = Validation.makeBatch(
   "computetask",
-  NewComputeTasks as unknown as Schema.Codec<
-    { readonly tasks: ReadonlyArray<NewComputeTask> },
-    typeof NewComputeTasks.Encoded
-  >,
+  "tasks",
+  NewComputeTask as unknown as Schema.Codec<NewComputeTask, typeof NewComputeTask.Encoded>,
   referenceViolations
 )
 

@@ -6,7 +6,7 @@ import { FunctionStatus } from "./FunctionStatus.ts"
 import { Key, KeyInput, OrganizationId } from "./Key.ts"
 import type { FieldViolation } from "./OrchestratorError.ts"
 import { NewPermissions, Permissions } from "./Permission.ts"
-import { lengthProblem, Metadata, MetadataInput, Name } from "./Text.ts"
+import { entryProblems, lengthProblem, Metadata, MetadataInput, Name } from "./Text.ts"
 import { Timestamp } from "./Timestamp.ts"
 import * as Validation from "./Validation.ts"
 
@@ -48,37 +48,42 @@ const identifierProblem = (identifier: string): string | undefined => {
   return problem === undefined ? undefined : `an identifier is wrong: ${problem}`
 }
 
-const inputsProblem = (inputs: Loose): string | undefined => {
-  const counts = { ASSET_DATA_MANAGER: 0, ASSET_DATA_SAMPLE: 0 }
-  for (const [identifier, input] of inputs) {
-    const problem = identifierProblem(identifier)
-    if (problem !== undefined) return problem
-    const name = JSON.stringify(identifier)
-    if (!isInputKind(input.kind)) {
-      return `${name} must be of kind ${InputKind.literals.join(", ")}`
-    }
-    if (input.kind === "ASSET_DATA_MANAGER" && (input.multiple || input.optional)) {
-      return `${name} is a data manager, it can be neither multiple nor optional`
-    }
-    if (input.kind !== "ASSET_MODEL") counts[input.kind]++
-  }
-  if (counts.ASSET_DATA_MANAGER > 1) return "there can be one data manager input at most"
-  if (counts.ASSET_DATA_MANAGER > 0 !== counts.ASSET_DATA_SAMPLE > 0) {
-    return "a data manager input needs data sample inputs, and they need it"
-  }
-  return undefined
+/** What the data inputs of a function are to each other. */
+const dataProblems = (inputs: Loose): ReadonlyArray<string> => {
+  const kinds = [...inputs.values()].map(({ kind }) => kind)
+  const managers = kinds.filter((kind) => kind === "ASSET_DATA_MANAGER").length
+  return [
+    ...(managers > 1 ? ["there can be one data manager input at most"] : []),
+    ...(managers > 0 !== kinds.includes("ASSET_DATA_SAMPLE")
+      ? ["a data manager input needs data sample inputs, and they need it"]
+      : [])
+  ]
 }
 
-const outputsProblem = (outputs: Loose): string | undefined => {
-  for (const [identifier, output] of outputs) {
-    const problem = identifierProblem(identifier)
-    if (problem !== undefined) return problem
+const inputsProblem = (inputs: Loose): string | undefined => {
+  const ofEntries = entryProblems(inputs, (identifier, { kind, multiple, optional }) => {
     const name = JSON.stringify(identifier)
-    if (!isOutputKind(output.kind)) return `${name} must be of kind ${OutputKind.literals.join(", ")}`
-    if (output.kind === "ASSET_PERFORMANCE" && output.multiple) return `${name} is a performance, it cannot be multiple`
-  }
-  return undefined
+    return [
+      identifierProblem(identifier),
+      isInputKind(kind) ? undefined : `${name} must be of kind ${InputKind.literals.join(", ")}`,
+      kind === "ASSET_DATA_MANAGER" && (multiple || optional)
+        ? `${name} is a data manager, it can be neither multiple nor optional`
+        : undefined
+    ]
+  })
+  const problems = [...(ofEntries === undefined ? [] : [ofEntries]), ...dataProblems(inputs)]
+  return problems.length === 0 ? undefined : problems.join("; ")
 }
+
+const outputsProblem = (outputs: Loose): string | undefined =>
+  entryProblems(outputs, (identifier, { kind, multiple }) => {
+    const name = JSON.stringify(identifier)
+    return [
+      identifierProblem(identifier),
+      isOutputKind(kind) ? undefined : `${name} must be of kind ${OutputKind.literals.join(", ")}`,
+      kind === "ASSET_PERFORMANCE" && multiple ? `${name} is a performance, it cannot be multiple` : undefined
+    ]
+  })
 
 export const NewFunction = Schema.Struct({
   key: KeyInput,

@@ -53,15 +53,32 @@ export const IdentifierReference = Schema.String.check(
 export const Metadata = Schema.ReadonlyMap(Schema.String, Schema.String)
 export type Metadata = ReadonlyMap<string, string>
 
-/** Metadata as a client sends it. The map is named as a whole: its keys are no field names. */
-export const MetadataInput = Metadata.check(
-  Schema.makeFilter((metadata: Metadata) => {
-    for (const [key, value] of metadata) {
-      const problem = lengthProblem(key, 0, 100)
-      if (problem !== undefined) return `a key is wrong: ${problem}`
-      const valueProblem = lengthProblem(value, 0, 100)
-      if (valueProblem !== undefined) return `the value of ${JSON.stringify(key)} is wrong: ${valueProblem}`
+/** What is wrong with entries of a map, which errors name as a whole: its keys are no field names. All, each once. */
+export const entryProblems = <K, V>(
+  entries: ReadonlyMap<K, V>,
+  problemsOf: (key: K, value: V) => ReadonlyArray<string | undefined>
+): string | undefined => {
+  let found: Set<string> | undefined
+  for (const [key, value] of entries) {
+    for (const problem of problemsOf(key, value)) {
+      if (problem === undefined) continue
+      found ??= new Set()
+      found.add(problem)
     }
-    return undefined
-  })
+  }
+  return found === undefined ? undefined : [...found].join("; ")
+}
+
+/** Metadata as a client sends it. */
+export const MetadataInput = Metadata.check(
+  Schema.makeFilter((metadata: Metadata) =>
+    entryProblems(metadata, (key, value) => {
+      const keyProblem = lengthProblem(key, 0, 100)
+      const valueProblem = lengthProblem(value, 0, 100)
+      return [
+        keyProblem && `a key is wrong: ${keyProblem}`,
+        valueProblem && `the value of ${JSON.stringify(key)} is wrong: ${valueProblem}`
+      ]
+    })
+  )
 )

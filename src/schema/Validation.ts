@@ -82,6 +82,35 @@ export const makeItem = <A, I>(
   return (message, index) => Effect.suspend(() => check(asset, decode(message), [], [list, index]))
 }
 
+/** Items that are checked without a break: others get their turn between. */
+const itemsPerTurn = 100
+
+/** A validator of whole batches: errors name all that is wrong with any item, `tasks[1].key`. */
+export const makeBatch = <A, I>(
+  asset: AssetName,
+  list: string,
+  schema: Schema.Codec<A, I>,
+  rules: (message: Message<NoInfer<I>>) => ReadonlyArray<FieldViolation>
+): ((messages: ReadonlyArray<Message<NoInfer<I>>>) => Effect.Effect<ReadonlyArray<A>, InvalidAsset>) => {
+  const decode = Schema.decodeUnknownResult(schema, { errors: "all" })
+  return Effect.fnUntraced(function* (messages) {
+    const items: Array<A> = []
+    const found: Array<FieldViolation> = []
+    const ruled: Array<FieldViolation> = []
+    for (const [index, message] of messages.entries()) {
+      if (index % itemsPerTurn === itemsPerTurn - 1) yield* Effect.yieldNow
+      const decoded = decode(message)
+      if (Result.isSuccess(decoded)) items.push(decoded.success)
+      else found.push(...violationsOf(decoded.failure, [list, index]))
+      for (const { description, field } of rules(message))
+        ruled.push({ field: `${list}[${index}].${field}`, description })
+    }
+    const more = ruled.filter((one) => !found.some((other) => other.field === one.field))
+    if (found.length + more.length > 0) return yield* InvalidAsset.fields(asset, [...found, ...more])
+    return items
+  })
+}
+
 const check = <A>(
   asset: AssetName,
   decoded: Result.Result<A, Schema.SchemaError>,

@@ -58,6 +58,10 @@ export interface Room {
 
 type Services = Transaction | Channels | ClientIdentity
 
+/** What follows a message that takes a while to be decoded or encoded: others get their turn first. */
+const inTurn = <A, E, R>(bytes: number, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  bytes < 256 * 1024 ? effect : Effect.andThen(Effect.yieldNow, effect)
+
 /** A call that cannot be decoded: there is no kind for it. */
 class Undecodable extends Error {}
 
@@ -121,7 +125,7 @@ export const make = (
           transaction.write((rpc as Write<never, unknown>).run(request), (message) => {
             const bytes = encode(message)
             return bytes.length <= maxBytes
-              ? Effect.succeed(bytes)
+              ? inTurn(bytes.length, Effect.succeed(bytes))
               : Effect.fail(answerTooLarge(bytes.length, maxBytes))
           }),
           metrics
@@ -187,7 +191,7 @@ export const make = (
         line.caller = caller
         const maxBytes = yield* CallHeaders.maxResponseSize(call.metadata, options.maxResponseSize)
         const admitted = Effect.flatMap(decode(method, call.request), (request) =>
-          answer(rpc, method, request, maxBytes, metrics)
+          inTurn(call.request.length, answer(rpc, method, request, maxBytes, metrics))
         )
         // What needs nothing but the server is a probe, and waits for nobody.
         const placed = rpc.kind === "plain" ? admitted : admission.call(caller.requester, admitted)

@@ -121,7 +121,7 @@ export class ComputeTasks extends Context.Service<
       const register = Effect.fnUntraced(function* (message: NewComputeTasksMessage) {
         const { channel, requester } = yield* RequestContext
         if (message.tasks.length === 0) return yield* new BadRequest({ message: "no task to register" })
-        const { tasks } = yield* validateNew(message)
+        const tasks = yield* validateNew(message.tasks)
         const names = namesOf(tasks)
         const found = yield* read({
           functions: functions.share(channel, names.functions),

@@ -10,9 +10,10 @@ import packageJson from "../../package.json" with { type: "json" }
 import * as ClientError from "../../src/client/ClientError.ts"
 import { settings } from "../../src/layers/config/AppConfig.ts"
 import * as ChannelsFile from "../../src/layers/config/ChannelsFile.ts"
-import { functionTransitions } from "../../src/schema/FunctionStatus.ts"
+import { functionActions, functionTransitions } from "../../src/schema/FunctionStatus.ts"
+import * as OrchestratorError from "../../src/schema/OrchestratorError.ts"
 import type { Transition } from "../../src/schema/StateMachine.ts"
-import { finalStatuses, taskTransitions } from "../../src/schema/TaskStatus.ts"
+import { finalStatuses, taskActions, taskTransitions } from "../../src/schema/TaskStatus.ts"
 import { flagName } from "../../src/server/cli/Configuration.ts"
 
 const root = resolve(import.meta.dirname, "../..")
@@ -55,8 +56,28 @@ const written: Readonly<Record<string, () => string>> = {
   "diagram: task": () => diagram(taskTransitions, finalStatuses, "STATUS_")
 }
 
+const shortOf = (states: ReadonlyArray<string>): string =>
+  states.map((state) => state.replace(/^(FUNCTION_)?STATUS_/, "")).join(", ")
+
+const actionsTable = (): string =>
+  [
+    "| action | who | from | to |",
+    "| --- | --- | --- | --- |",
+    ...Object.entries(functionActions).map(([action, name]) => {
+      const { from, to } = functionTransitions[name]
+      return `| \`${action}\` | the function's owner | ${shortOf(from)} | ${shortOf([to])} |`
+    }),
+    ...Object.entries(taskActions).map(([action, { actors, transition }]) => {
+      const { from, to } = taskTransitions[transition]
+      return `| \`${action}\` | the task's ${actors.join(" or ")} | ${shortOf(from)} | ${shortOf([to])} |`
+    })
+  ].join("\n")
+
 /** A document with what stands elsewhere in the project. */
 const fresh = (text: string): string =>
+  withPrograms(text).replace(/(<!-- table: actions -->\n)[\s\S]*?(<!-- \/table -->)/, `$1${actionsTable()}\n$2`)
+
+const withPrograms = (text: string): string =>
   text.replace(/(<!-- (.*) -->\n```(?:ts|mermaid)\n)[\s\S]*?```/g, (_block, head: string, source: string) => {
     const content = written[source]?.() ?? read(source)
     return `${head}${content}\`\`\``
@@ -123,6 +144,23 @@ describe("the documentation", () => {
       )
       expect(headings, `${file} links to ${target}#${heading}`).toContain(heading)
     }
+  })
+
+  it("of composition lists every service, port and error that there is", async () => {
+    const services = Object.entries(await import("../../src/exports/services.ts"))
+    const keyed = (prefix: RegExp) =>
+      services.flatMap(([name, value]) => (prefix.test(String(Object(value).key ?? "")) ? [name] : []))
+    const listed = (title: string) => {
+      const [, section = ""] = read("docs/compose.md").split(`<!-- list: ${title} -->`)
+      const [table = ""] = section.split("<!-- /list -->")
+      return [...table.matchAll(/^\| `(\w+)`/gm)].map(([, name]) => name).sort()
+    }
+    const isPort = /^orchestrator\/services\/store\/(?!EventCodec$|UnitOfWork$)/
+    expect(listed("services")).toEqual(keyed(/^orchestrator\/services\/(?!store\/|CommittedEvents$)/).sort())
+    expect(listed("ports")).toEqual(keyed(isPort).sort())
+    expect(listed("ports")).toHaveLength(13)
+    const errors = Object.keys(OrchestratorError).filter((name) => /^[A-Z]/.test(name))
+    expect(listed("errors")).toEqual(errors.sort())
   })
 
   it("explains every error of the client", () => {

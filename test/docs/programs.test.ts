@@ -29,8 +29,8 @@ const output = async (program: string): Promise<ReadonlyArray<string>> => {
 }
 
 /** A program that runs on, once it has printed this. */
-const running = async (program: string, pattern: RegExp): Promise<ChildProcess> => {
-  const child = spawn(process.execPath, args(program), { cwd: root, env, stdio: ["ignore", "pipe", "inherit"] })
+const running = async (program: string, pattern: RegExp, given = env): Promise<ChildProcess> => {
+  const child = spawn(process.execPath, args(program), { cwd: root, env: given, stdio: ["ignore", "pipe", "inherit"] })
   let printed = ""
   await new Promise<void>((done, failed) => {
     child.on("exit", () => failed(new Error(`${program} ended: ${printed}`)))
@@ -49,6 +49,10 @@ const stopped = (child: ChildProcess): Promise<number | null> => {
   return code
 }
 
+/** A backend with a place of its own, so that it is told of everything from the beginning. */
+const backend = (state: string, pattern: RegExp) =>
+  running("client/backend.ts", pattern, { ...env, STATE: join(folder, state) })
+
 describe.concurrent("a program of the documentation", () => {
   it("serves in fifteen lines", async () => {
     const source = await readFile(join(root, "examples/compose/server.ts"), "utf8")
@@ -66,6 +70,12 @@ describe.concurrent("a program of the documentation", () => {
     ["client/live.ts", [expect.stringMatching(/^live after \d+ events$/)]]
   ])("prints what it says: %s", async (program, lines) => {
     expect(await output(program)).toEqual(lines)
+  })
+
+  it("registers a plan, which a backend does", async () => {
+    const doing = await backend("registered", /after the beginning/)
+    expect(await output("client/register.ts")).toEqual(["the plan is DONE"])
+    await stopped(doing)
   })
 
   it("is a backend that does the tasks of a plan, and goes on where it was when it starts again", async () => {

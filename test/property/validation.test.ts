@@ -123,7 +123,7 @@ const validators = {
   "data samples update": validator(DataSample.validateUpdate, fc.record({ keys: texts, dataManagerKeys: texts })),
   plan: validator(ComputePlan.validateNew, fc.record({ ...named, tag: text, metadata })),
   "plan update": validator(ComputePlan.validateUpdate, fc.record(named)),
-  tasks: validator(ComputeTask.validateNew, fc.record({ tasks: fc.array(task, { maxLength: 3 }) })),
+  tasks: validator(ComputeTask.validateNew, fc.array(task, { maxLength: 3 })),
   "task's log": validator(ComputeTask.validateLog, fc.record({ log: text })),
   model: validator(
     (message: Parameters<typeof Model.validateNew>[0]) => Model.validateNew(message, 0),
@@ -176,12 +176,65 @@ describe("a message of any texts", () => {
   }
 })
 
+describe("a map", () => {
+  const long = "x".repeat(101)
+  const key = "0a1b2c3d-0000-4000-8000-00000000000f"
+  const addressable = { checksum: "0".repeat(64), storageAddress: "https://example.org" }
+  const fn = {
+    ...{ key, name: "f", description: addressable, archive: addressable, metadata: new Map<string, string>() },
+    newPermissions: { public: true, authorizedIds: [] }
+  }
+  const said = (
+    effect: Effect.Effect<unknown, { readonly violations: ReadonlyArray<{ readonly description: string }> }>
+  ) => Effect.runSync(Effect.flip(effect)).violations.map(({ description }) => description)
+
+  it("of metadata is told all that is wrong with its entries", () => {
+    const metadata = new Map([
+      ["a", long],
+      [long, "b"],
+      ["fine", "fine"],
+      ["n", "\0"]
+    ])
+    const [description, ...others] = said(ComputePlan.validateNew({ key, name: "p", tag: "", metadata }))
+    expect(others).toEqual([])
+    expect(description?.split("; ")).toEqual([
+      'the value of "a" is wrong: the length must be no more than 100 characters',
+      "a key is wrong: the length must be no more than 100 characters",
+      'the value of "n" is wrong: must not contain a NUL character'
+    ])
+  })
+
+  it("of a function's inputs or outputs is told all of it too", () => {
+    const slot = { kind: "ASSET_MODEL", multiple: true, optional: true }
+    const inputs = new Map([
+      ["", slot],
+      ["kind", { ...slot, kind: "ASSET_PERFORMANCE" }],
+      ["m", { ...slot, kind: "ASSET_DATA_MANAGER" }]
+    ])
+    const outputs = new Map([
+      ["s", { ...slot, kind: "ASSET_PERFORMANCE" }],
+      ["d", { ...slot, kind: "ASSET_DATA_SAMPLE" }]
+    ])
+    const [ofInputs, ofOutputs] = said(Function.validateNew({ ...fn, inputs, outputs } as never))
+    expect(ofInputs?.split("; ")).toEqual([
+      "an identifier is wrong: cannot be blank",
+      expect.stringMatching(/^"kind" must be of kind /),
+      '"m" is a data manager, it can be neither multiple nor optional',
+      "a data manager input needs data sample inputs, and they need it"
+    ])
+    expect(ofOutputs?.split("; ")).toEqual([
+      '"s" is a performance, it cannot be multiple',
+      expect.stringMatching(/^"d" must be of kind /)
+    ])
+  })
+})
+
 describe("a task's output", () => {
   it("with an id that cannot be stored is named by the map that it is in", () => {
     const outputs = new Map([["out", { permissions: { public: false, authorizedIds: ["\0"] }, transient: false }]])
     const key = "0a1b2c3d-0000-4000-8000-00000000000f"
     const task = { key, functionKey: key, computePlanKey: key, worker: "", metadata: new Map(), inputs: [], outputs }
-    const error = Effect.runSync(Effect.flip(ComputeTask.validateNew({ tasks: [task] })))
+    const error = Effect.runSync(Effect.flip(ComputeTask.validateNew([task])))
     expect(error.violations.map(({ field }) => field)).toEqual(["tasks[0].outputs"])
   })
 })

@@ -5,7 +5,7 @@ import {
   QueryTasksResponse,
   RegisterTasksParam
 } from "../../../src/layers/wire/generated/computetask.ts"
-import { message } from "../../../test/blackbox/Client.ts"
+import { message, paths } from "../../../test/blackbox/Client.ts"
 import { Child } from "../Children.ts"
 import { timeBare } from "../Pages.ts"
 import { median, quantile } from "../Report.ts"
@@ -75,21 +75,27 @@ const walk = async (server: Server, expected: number, wrong: Context["wrong"]) =
 /** First pages of the server against their statements and the encoding of the same answers, alternating. */
 const againstStatement = async (context: Context, server: Server, kind: "tasks" | "plans", of: number) => {
   const client = server.client("MyOrg1MSP", channel)
-  const size = { pageSize: 500 }
-  const ask = async (): Promise<() => void> => {
+  const size = 500
+  // Bytes: what a client does with them is its own.
+  const [path, request] =
+    kind === "tasks"
+      ? [paths.queryTasks, QueryTasksParam.encode(message(QueryTasksParam, { pageSize: size })).finish()]
+      : [paths.queryPlans, QueryPlansParam.encode(message(QueryPlansParam, { pageSize: size })).finish()]
+  const ask = async (): Promise<Buffer> => (await client.bytes(path, request)).message
+  const encoderOf = (bytes: Buffer): (() => void) => {
     if (kind === "plans") {
-      const answer = await client.queryPlans(message(QueryPlansParam, size))
+      const answer = QueryPlansResponse.decode(bytes)
       return () => QueryPlansResponse.encode(answer).finish()
     }
-    const answer = await client.queryTasks(message(QueryTasksParam, size))
+    const answer = QueryTasksResponse.decode(bytes)
     return () => QueryTasksResponse.encode(answer).finish()
   }
   const times = context.quick ? 5 : 60
   const pages: Array<number> = []
   const ratios: Array<number> = []
   for (let round = 0; round <= context.rounds; round++) {
-    const encode = await ask()
-    const bare = median(await timeBare(context.world.url, kind, channel, size.pageSize, encode, times))
+    const encode = encoderOf(await ask())
+    const bare = median(await timeBare(context.world.url, kind, channel, size, encode, times))
     const millis: Array<number> = []
     for (let time = 0; time < times; time++) {
       const begun = performance.now()
@@ -110,8 +116,7 @@ const againstStatement = async (context: Context, server: Server, kind: "tasks" 
     max: quantile(pages, 1),
     floor: "its statement, and the encoding",
     ratio: median(ratios),
-    goal: ">= 0.6",
-    note: "the client's decoding counts as the server's"
+    goal: ">= 0.6"
   })
 }
 

@@ -195,51 +195,61 @@ export const layer = Layer.effect(
   })
 )
 
-const insertTasks = (write: Sql["write"], channel: string, tasks: ReadonlyArray<ComputeTask>) => {
-  const [oldest] = tasks
-  if (oldest === undefined) return Effect.void
-  const json = tasks.map((task) => ({
-    logs: JSON.stringify(task.logsPermission),
-    metadata: mapJson(task.metadata),
-    inputs: JSON.stringify(task.inputs),
-    outputs: mapJson(task.outputs)
-  }))
-  const rows = write(
-    `INSERT INTO compute_tasks (channel, key, owner, worker, compute_plan_key, function_key, rank, status,
-                                creation_date, logs_permission, metadata, inputs, outputs, size)
-     SELECT $1, key, owner, worker, plan, function, rank, status, $2, logs::jsonb, metadata::jsonb, inputs::jsonb,
-            outputs::jsonb, size
-       FROM unnest($3::text[]::uuid[], $4::text[], $5::text[], $6::text[]::uuid[], $7::text[]::uuid[], $8::int[],
-                   $9::text[]::task_status[], $10::text[], $11::text[], $12::text[], $13::text[], $14::int[])
-            AS t (key, owner, worker, plan, function, rank, status, logs, metadata, inputs, outputs, size)
-      ORDER BY key`,
-    [
+/** Rows of one statement: between statements others get their turn. */
+const rowsPerStatement = 500
+
+const inParts = <A>(all: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A>> =>
+  Array.from({ length: Math.ceil(all.length / rowsPerStatement) }, (_, index) =>
+    all.slice(index * rowsPerStatement, (index + 1) * rowsPerStatement)
+  )
+
+const insertRows = `INSERT INTO compute_tasks (channel, key, owner, worker, compute_plan_key, function_key, rank, status,
+                             creation_date, logs_permission, metadata, inputs, outputs, size)
+  SELECT $1, key, owner, worker, plan, function, rank, status, $2, logs::jsonb, metadata::jsonb, inputs::jsonb,
+         outputs::jsonb, size
+    FROM unnest($3::text[]::uuid[], $4::text[], $5::text[], $6::text[]::uuid[], $7::text[]::uuid[], $8::int[],
+                $9::text[]::task_status[], $10::text[], $11::text[], $12::text[], $13::text[], $14::int[])
+         AS t (key, owner, worker, plan, function, rank, status, logs, metadata, inputs, outputs, size)
+   ORDER BY key`
+
+const insertEdges = `INSERT INTO task_parents (channel, child_key, parent_key)
+  SELECT $1, child, parent FROM unnest($2::text[]::uuid[], $3::text[]::uuid[]) AS e (child, parent)
+   ORDER BY child, parent`
+
+/** In the order of keys, over all statements: who inserts the same keys at once waits, and does not deadlock. */
+const insertTasks = Effect.fnUntraced(function* (
+  write: Sql["write"],
+  channel: string,
+  tasks: ReadonlyArray<ComputeTask>
+) {
+  const sorted = tasks.toSorted((one, other) => (one.key < other.key ? -1 : 1))
+  for (const part of inParts(sorted)) {
+    const json = part.map((task) => ({
+      logs: JSON.stringify(task.logsPermission),
+      metadata: mapJson(task.metadata),
+      inputs: JSON.stringify(task.inputs),
+      outputs: mapJson(task.outputs)
+    }))
+    yield* write(insertRows, [
       channel,
-      timestamp(oldest.creationDate),
-      tasks.map((task) => task.key),
-      tasks.map((task) => task.owner),
-      tasks.map((task) => task.worker),
-      tasks.map((task) => task.computePlanKey),
-      tasks.map((task) => task.functionKey),
-      tasks.map((task) => task.rank),
-      tasks.map((task) => task.status),
+      timestamp((part[0] as ComputeTask).creationDate),
+      part.map((task) => task.key),
+      part.map((task) => task.owner),
+      part.map((task) => task.worker),
+      part.map((task) => task.computePlanKey),
+      part.map((task) => task.functionKey),
+      part.map((task) => task.rank),
+      part.map((task) => task.status),
       json.map((one) => one.logs),
       json.map((one) => one.metadata),
       json.map((one) => one.inputs),
       json.map((one) => one.outputs),
       json.map((one) => 250 + one.logs.length + one.metadata.length + one.inputs.length + one.outputs.length)
-    ]
-  )
-  const edges = tasks.flatMap((task) => parentKeys(task).map((parent) => [task.key, parent] as const))
-  return edges.length === 0
-    ? rows
-    : Effect.andThen(
-        rows,
-        write(
-          `INSERT INTO task_parents (channel, child_key, parent_key)
-           SELECT $1, child, parent FROM unnest($2::text[]::uuid[], $3::text[]::uuid[]) AS e (child, parent)
-            ORDER BY child, parent`,
-          [channel, edges.map(([child]) => child), edges.map(([, parent]) => parent)]
-        )
-      )
-}
+    ])
+    if (part.length === rowsPerStatement) yield* Effect.yieldNow
+  }
+  const edges = sorted.flatMap((task) => parentKeys(task).map((parent) => [task.key, parent] as const))
+  for (const part of inParts(edges)) {
+    yield* write(insertEdges, [channel, part.map(([child]) => child), part.map(([, parent]) => parent)])
+  }
+})

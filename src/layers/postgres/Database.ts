@@ -310,7 +310,10 @@ class Transaction {
       const start = (sql: string, params: ReadonlyArray<unknown>) =>
         Effect.forkChild(this.execute(sql, params), { startImmediately: true })
       const fibers: Array<Fiber.Fiber<PgConnection.Result, SqlError>> = []
-      for (const { params, sql } of statements) fibers.push(yield* start(sql, params))
+      for (const { params, sql } of statements) {
+        fibers.push(yield* start(sql, params))
+        if (isLarge(params)) yield* Effect.yieldNow
+      }
       const unsent = fibers.some((fiber) => fiber.pollUnsafe() !== undefined)
       fibers.push(yield* start(unsent ? "ROLLBACK" : "COMMIT", []))
       if (isEarly) fibers.push(yield* start(Durability.flush.sql, Durability.flush.params))
@@ -336,6 +339,10 @@ class Transaction {
     )
   }
 }
+
+/** Whether these take a while to be encoded, so that others should have their turn after it. */
+const isLarge = (params: ReadonlyArray<unknown>): boolean =>
+  params.some((value) => Array.isArray(value) && value.length >= 500)
 
 /** How every transaction begins. */
 export const beginning: Statement = { sql: "BEGIN ISOLATION LEVEL READ COMMITTED", params: [] }
