@@ -32,7 +32,16 @@ const signals = ["SIGINT", "SIGTERM"] as const
 // Whoever read the log is gone: the server goes on without a reader.
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {})
 
-const program = Effect.provide(explained, Layer.merge(NodeServices.layer, Logging.layer))
+const program = Effect.provide(explained, Layer.merge(NodeServices.layer, Logging.layer)).pipe(
+  Effect.catchDefect((defect) =>
+    Effect.sync(() => {
+      process.stderr.write(
+        `a defect of the program has ended it, please report it:\n${Cause.pretty(Cause.die(defect))}\n`
+      )
+      process.exitCode = 1
+    })
+  )
+)
 
 const statusOf = (exit: Exit.Exit<unknown, unknown>): number =>
   Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause) ? 1 : Number(process.exitCode ?? 0)

@@ -241,3 +241,26 @@ describe("two servers with a PostgreSQL of their own each", () => {
     expect(said).not.toContain("geheim")
   })
 })
+
+/** A machine on which this fails, in these processes of the server. */
+const broken = (where: string): Program.Env => {
+  const source = `import os from "node:os"; import cluster from "node:cluster"; import { syncBuiltinESMExports } from "node:module";
+    if (${where}) os.availableParallelism = () => { throw new Error("the machine is broken") };
+    syncBuiltinESMExports();`
+  return { NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(source)}` }
+}
+
+describe("a defect while starting is told, with its cause,", () => {
+  it.each([
+    ["by a server", {}, "true"],
+    ["by a primary", { ORCHESTRATOR_WORKERS: "2" }, "true"],
+    ["by a worker", { ORCHESTRATOR_WORKERS: "2" }, "cluster.isWorker"]
+  ])("%s", async (_, env, where) => {
+    const all = { ...Program.freePorts, ...(await Program.envOf(await Program.database())), ...env, ...broken(where) }
+    const { code, stderr } = await Program.run(all).exited
+    expect(code).toBe(1)
+    expect(stderr).toMatch(
+      /^a defect of the program has ended it, please report it:\nError: the machine is broken\n +at /m
+    )
+  })
+})
