@@ -245,4 +245,13 @@ describe("the file of channels", () => {
     await andIs("taken", "channels", () => write(all, `third: [${one}]`))
     await third()
   })
+
+  it("is told to be good again when, after a refusal, it is what is in use", async () => {
+    const good = await fs.readFile(pki.path("channels.yaml"), "utf8")
+    await andIs("refused", "channels", () => pki.write("channels.yaml", "chanels: {}"))
+    const [lines, taken] = [server.log.lines.length, await reloads("channels", "taken")]
+    await pki.write("channels.yaml", good)
+    expect(await server.log.has("the channels can be used again, they are those in use", lines)).toMatch(/^Info: /)
+    expect(await reloads("channels", "taken")).toBe(taken)
+  })
 })

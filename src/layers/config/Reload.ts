@@ -47,7 +47,7 @@ export const reloading = <A>(
       const wasRefused = refused !== ""
       refused = ""
       if (options.fingerprint(found.success) === options.fingerprint(yield* SubscriptionRef.get(current))) {
-        if (wasRefused) yield* Effect.logInfo(`the ${options.what} are again those that are in use`)
+        if (wasRefused) yield* Effect.logInfo(`the ${options.what} can be used again, they are those in use`)
         return
       }
       yield* SubscriptionRef.set(current, found.success)
