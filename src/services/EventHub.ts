@@ -4,7 +4,6 @@
  * repeat, and no queue that grows. What tells the hub that the log has grown (this server's commits, other servers'
  * signals, a look at the log every second) only makes it quick; a channel's events are read by one fiber for all.
  */
-
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -133,7 +132,7 @@ const missing = (after: number, events: ReadonlyArray<LoggedEvent>): number | un
 /** A defect must not end delivery in silence: it is told, and the work begins again. */
 const keptUp = (what: string, work: Effect.Effect<void>): Effect.Effect<void> =>
   Effect.catchDefect(work, (defect) =>
-    Effect.logError(`the event hub met a defect while ${what}, and begins that again`, Cause.die(defect)).pipe(
+    Effect.logError(`a defect stopped the delivery of events in ${what}, it is begun again`, Cause.die(defect)).pipe(
       Effect.andThen(Effect.sleep(pollInterval)),
       Effect.andThen(Effect.suspend(() => keptUp(what, work)))
     )
@@ -412,7 +411,10 @@ class Hub {
       Effect.catch((error) => Effect.sync(() => feed.finish(asEnd(error)))),
       Effect.catchDefect((defect) =>
         Effect.andThen(
-          Effect.logError(`defect in the hub, reading on in channel ${channel}: its subscriptions end`, defect),
+          Effect.logError(
+            `a defect stopped the delivery of events in channel ${channel}, its subscriptions end`,
+            Cause.die(defect)
+          ),
           Effect.sync(() => feed.finish(hubFailed))
         )
       )

@@ -1,7 +1,9 @@
 /** The hub where something fails: each case is one that its model (hub.model.test.ts) cannot tell apart from luck. */
 import { expect, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Logger from "effect/Logger"
 import * as Metric from "effect/Metric"
 import * as TestClock from "effect/testing/TestClock"
 import { describe } from "vitest"
@@ -48,6 +50,19 @@ describe("a defect", () => {
       expect([subscriber.position, subscriber.end]).toEqual([6, undefined])
     })
   )
+
+  it.effect("is one line of the log: a sentence, with the defect as its cause", () => {
+    const lines: Array<readonly [unknown, string]> = []
+    const logger = Logger.make(({ cause, message }) => void lines.push([message, Cause.pretty(cause)]))
+    return Effect.gen(function* () {
+      const { world } = yield* open(5, 0.999)
+      world.dying = 1
+      yield* TestClock.adjust("1 second")
+      yield* settle
+      const sentence = "a defect stopped the delivery of events in looking at the log, it is begun again"
+      expect(lines).toEqual([[[sentence], expect.stringContaining("a defect")]])
+    }).pipe(Effect.provide(Logger.layer([logger])))
+  })
 
   it.effect("in the reading of a channel ends its subscriptions, saying so", () =>
     Effect.gen(function* () {
