@@ -16,15 +16,6 @@ const explained = Effect.catch(main, (error) =>
     if (error._tag !== "ShowHelp") process.stderr.write(`${error.message}\n`)
     process.exitCode = 1
   })
-).pipe(
-  Effect.catchDefect((defect) =>
-    Effect.andThen(
-      Effect.logFatal("the program ends: it met an error that it does not know", Cause.die(defect)),
-      Effect.sync(() => {
-        process.exitCode = 1
-      })
-    )
-  )
 )
 
 const signals = ["SIGINT", "SIGTERM"] as const
