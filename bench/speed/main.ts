@@ -56,11 +56,20 @@ if (values.help || unknown.length > 0) {
 const rows: Array<Row> = []
 const wrong: Array<string> = []
 if (!isMeasurable) console.log("CPU and memory can be measured on Linux only: those columns stay empty")
+// Whoever stops the bench wants its servers gone too.
+let open: World | undefined
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.once(signal, async () => {
+    await open?.close()
+    process.exit(130)
+  })
+}
 const chosen = scenarios.filter(({ name }) => positionals.length === 0 || positionals.includes(name))
 for (const scenario of chosen) {
   console.log(`\n${scenario.name}: ${scenario.about}`)
   // A database of its own each: no scenario finds what another left.
   const world = await World.open()
+  open = world
   try {
     await scenario.run({
       world,
