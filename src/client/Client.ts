@@ -23,8 +23,10 @@ export interface OrchestratorClient extends Calls.UnaryCalls, Calls.StreamCalls,
   /** Every query as a stream of all that fits: `all.queryTasks({ filter: { worker } })`. */
   readonly all: Pages.All
   /**
-   * Waits until nothing of a plan is left to be done: every task is DONE, or one has failed or been canceled, or the plan
-   * has. A plan without a task has not begun. `NotFound` when the channel has no such plan; bound it by Effect.timeout.
+   * Waits until a plan is over, and looks first whether it is already: every task is DONE, or one FAILED or CANCELED
+   * (others may go on), or the plan was canceled (its tasks may go on). A plan without a task has not begun: it is waited
+   * for until it has tasks and they are done, or it is canceled. `NotFound` when the channel has no such plan. There is no
+   * other end: bound it by Effect.timeout.
    */
   readonly waitForPlan: (key: string) => Effect.Effect<Plans.FinishedPlan, ClientError>
 }

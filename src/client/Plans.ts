@@ -14,7 +14,7 @@ import type { EventsApi } from "./Events.ts"
 export interface FinishedPlan {
   /** With the date of its end, where it was canceled or has failed. */
   readonly plan: ComputePlan
-  /** `DONE`: every task is. `FAILED`: a task is, or the plan says so. `CANCELED`: the plan or a task of it was. */
+  /** `DONE`: every task is. `CANCELED`: the plan or a task of it was. Else `FAILED`: a task has. */
   readonly outcome: "DONE" | "FAILED" | "CANCELED"
 }
 
@@ -35,11 +35,11 @@ export const make = (calls: UnaryCalls, { newestEvent, subscription }: EventsApi
 
   const look = Effect.fnUntraced(function* (key: string) {
     const { isRunning } = yield* calls.isPlanRunning({ key })
-    if (isRunning || !(yield* hasTask(key))) return Option.none()
+    if (isRunning) return Option.none()
     const plan = yield* calls.getPlan({ key })
-    if (plan.cancelationDate !== undefined || (yield* hasTask(key, "STATUS_CANCELED"))) {
-      return Option.some<FinishedPlan>({ plan, outcome: "CANCELED" })
-    }
+    if (plan.cancelationDate !== undefined) return Option.some<FinishedPlan>({ plan, outcome: "CANCELED" })
+    if (!(yield* hasTask(key))) return Option.none()
+    if (yield* hasTask(key, "STATUS_CANCELED")) return Option.some<FinishedPlan>({ plan, outcome: "CANCELED" })
     const hasFailed = plan.failureDate !== undefined || (yield* hasTask(key, "STATUS_FAILED"))
     return Option.some<FinishedPlan>({ plan, outcome: hasFailed ? "FAILED" : "DONE" })
   })

@@ -269,6 +269,25 @@ describe("waiting for a plan", () => {
     const canceled = await Drivers.aTask(server.one)
     const cancel = () => server.one.applyPlanAction({ key: canceled.computePlanKey, action: "PLAN_ACTION_CANCELED" })
     expect(await waitWhile(canceled.computePlanKey, cancel)).toMatchObject({ outcome: "CANCELED" })
+
+    const empty = await Drivers.aPlan(server.one)
+    const give = () => server.one.applyPlanAction({ key: empty.key, action: "PLAN_ACTION_CANCELED" })
+    expect(await waitWhile(empty.key, give)).toMatchObject({ outcome: "CANCELED" })
+  })
+
+  it("ends with the first task that failed, while others go on", async () => {
+    const plan = await Drivers.aPlan(server.one)
+    const fn = await Drivers.aFunction(server.one)
+    const [failing, other] = [
+      await Drivers.aTask(server.one, { fn, plan }),
+      await Drivers.aTask(server.one, { fn, plan })
+    ]
+    const fail = () => Drivers.act(server.one, failing, "EXECUTING", "FAILED")
+    expect(await waitWhile(plan.key, fail)).toMatchObject({
+      outcome: "FAILED",
+      plan: { failureDate: expect.anything() }
+    })
+    await Drivers.act(server.one, other, "EXECUTING", "DONE")
   })
 
   it("waits for the first task, and knows what is over already", async () => {
