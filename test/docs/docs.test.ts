@@ -1,6 +1,7 @@
 /**
  * The documentation agrees with the program: its TypeScript is that of examples/, which is compiled and run, its diagrams
- * are the state machines, its commands and links are there. `--update` writes the first two.
+ * are the state machines, its tables what tables.ts makes of the program, its commands and links are there. `--update`
+ * writes the first three.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
@@ -14,6 +15,7 @@ import { functionTransitions } from "../../src/schema/FunctionStatus.ts"
 import type { Transition } from "../../src/schema/StateMachine.ts"
 import { finalStatuses, taskTransitions } from "../../src/schema/TaskStatus.ts"
 import { flagName } from "../../src/server/cli/Configuration.ts"
+import { tables } from "./tables.ts"
 
 const root = resolve(import.meta.dirname, "../..")
 const documents = [
@@ -57,15 +59,23 @@ const written: Readonly<Record<string, () => string>> = {
 
 /** A document with what stands elsewhere in the project. */
 const fresh = (text: string): string =>
-  text.replace(/(<!-- (.*) -->\n```(?:ts|mermaid)\n)[\s\S]*?```/g, (_block, head: string, source: string) => {
-    const content = written[source]?.() ?? read(source)
-    return `${head}${content}\`\`\``
-  })
+  text
+    .replace(/(<!-- (.*) -->\n```(?:ts|mermaid)\n)[\s\S]*?```/g, (_block, head: string, source: string) => {
+      const content = written[source]?.() ?? read(source)
+      return `${head}${content}\`\`\``
+    })
+    .replace(
+      /(<!-- (table: .*) -->\n)(?:\|.*\n)*/g,
+      (_table, head: string, name: string) => `${head}${tables[name]?.()}`
+    )
 
 describe("the documentation", () => {
-  it.each(documents)("%s has the programs and diagrams of the project: write them with --update", async (file) => {
-    await expect(fresh(read(file))).toMatchFileSnapshot(join(root, file))
-  })
+  it.each(documents)(
+    "%s has the programs, diagrams and tables of the project: write them with --update",
+    async (file) => {
+      await expect(fresh(read(file))).toMatchFileSnapshot(join(root, file))
+    }
+  )
 
   it("has no TypeScript that is not compiled and run", () => {
     const loose = documents.flatMap((file) =>
