@@ -66,7 +66,7 @@ const fresh = (text: string): string =>
     })
     .replace(
       /(<!-- (table: .*) -->\n)(?:\|.*\n)*/g,
-      (_table, head: string, name: string) => `${head}${tables[name]?.()}`
+      (_table, head: string, name: string) => `${head}${tables[name]?.() ?? `there is no ${name}`}`
     )
 
 describe("the documentation", () => {
@@ -119,6 +119,17 @@ describe("the documentation", () => {
     const commands = defined("Command\\.make")
     const first = calls.flatMap(([arg = ""]) => (arg.startsWith("--") ? [] : [arg]))
     expect(first.filter((name) => !commands.includes(name))).toEqual([])
+  })
+
+  it("names versions that this one has", () => {
+    const text = documents.map(read).join("\n")
+    const named = [...text.matchAll(/([@a-z/-]+)@(\d+\.\d+\.\d+)/g)]
+    expect(named.length).toBeGreaterThan(0)
+    const versions: Readonly<Record<string, string>> = packageJson.dependencies
+    for (const [what, name = "", version] of named) expect(version, what).toBe(versions[name])
+    for (const [what, version] of text.matchAll(/substra-orchestrator[- ](\d+\.\d+\.\d+)/g)) {
+      expect(version, what).toBe(packageJson.version)
+    }
   })
 
   it.each(documents)("%s links to what is there", (file) => {

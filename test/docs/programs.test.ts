@@ -31,24 +31,27 @@ afterAll(async () => {
 })
 
 const env = { ...process.env, ADDRESS: orchestrator.address, STATE: join(folder, "state"), PORT: "0" }
-const args = (program: string) => ["--conditions=orchestrator-source", join(root, "examples", program)]
+const args = (program: string) => ["--conditions=orchestrator-source", ...program.split(" ")]
 
 const documents = (
-  await Promise.all(["client", "compose"].map((name) => readFile(join(root, `docs/${name}.md`), "utf8")))
+  await Promise.all(["client", "compose", "testing"].map((name) => readFile(join(root, `docs/${name}.md`), "utf8")))
 ).join("\n")
 
-/** What the documents say that a program prints. */
-const documented = (program: string): string => {
-  const [, text] = documents.split(`<!-- output: examples/${program} -->\n\`\`\`\n`)
-  return text?.slice(0, text.indexOf("```")) ?? `nothing is said of ${program}`
-}
+/** What the documents say that programs print. */
+const outputs = new Map(
+  [...documents.matchAll(/<!-- output: (.*) -->\n```\n([\s\S]*?)```/g)].map(([, program = "", text = ""]) => [
+    program,
+    text
+  ])
+)
+const documented = (program: string): string => outputs.get(program) ?? `nothing is said of ${program}`
 
 /** What is another at every run: times, keys, ports, numbers of events. */
 const steady = (text: string): string =>
   text
     .replaceAll(/\d\d:\d\d:\d\d\.\d{3}/g, "hh:mm:ss.mmm")
     .replaceAll(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, "a key")
-    .replaceAll(/(?<=port )\d+|\d+(?= events)/g, "n")
+    .replaceAll(/(?<=port |127\.0\.0\.1:)\d+|\d+(?= events)/g, "n")
 
 /** What a program prints that ends by itself, beside the log of a server that it has. */
 const output = async (program: string, its: NodeJS.ProcessEnv = {}): Promise<string> => {
@@ -137,38 +140,53 @@ const holding = (held: Call, hasCome: Deferred.Deferred<void>) => {
   )
 }
 
+/** Programs that end by themselves, with nothing beside them. */
+const ending = [
+  "examples/compose/inProcess.ts",
+  "examples/compose/swapped.ts",
+  "examples/compose/policy.ts",
+  "examples/compose/beside.ts",
+  "examples/client/promises.ts",
+  "examples/client/live.ts"
+]
+
 describe.concurrent("a program of the documentation", () => {
   it("serves in fifteen lines", async () => {
     const source = await readFile(join(root, "examples/compose/server.ts"), "utf8")
     expect(source.split("\n").filter((line) => !/^(import |\/\/|$)/.test(line)).length).toBeLessThanOrEqual(15)
-    const child = await running("compose/server.ts", /listening on port \d+/)
+    const child = await running("examples/compose/server.ts", /listening on port \d+/)
     expect(await child.end()).not.toBe(1)
-    expect(steady(child.printed())).toContain(steady(documented("compose/server.ts")))
+    expect(steady(child.printed())).toContain(steady(documented("examples/compose/server.ts")))
   })
 
-  it.each([
-    "compose/inProcess.ts",
-    "compose/swapped.ts",
-    "compose/policy.ts",
-    "compose/beside.ts",
-    "client/promises.ts",
-    "client/live.ts"
-  ])("prints what is said below it: %s", async (program) => {
+  it("serves on memory", async () => {
+    const ports = { ORCHESTRATOR_GRPC_PORT: "0", ORCHESTRATOR_HTTP_PORT: "0" }
+    const server = await running("src/server/main.ts serve --memory", /channels .*\n/, ports)
+    await server.end()
+    expect(steady(server.printed())).toContain(steady(documented("serve --memory")))
+  })
+
+  it("is one of those below, where it has an output", () => {
+    const others = ["compose/server", "client/backend", "client/register"].map((name) => `examples/${name}.ts`)
+    expect([...outputs.keys()].sort()).toEqual([...ending, ...others, "serve --memory"].sort())
+  })
+
+  it.each(ending)("prints what is said below it: %s", async (program) => {
     expect(steady(await output(program))).toBe(steady(documented(program)))
   })
 
   it("registers something to do, for a backend that does it", async () => {
     await using own = await startOrchestrator({ registered: false })
     const its = { ADDRESS: own.address, STATE: join(folder, "own") }
-    const backend = await running("client/backend.ts", /following the events/, its)
-    expect(await output("client/register.ts", its)).toBe(documented("client/register.ts"))
+    const backend = await running("examples/client/backend.ts", /following the events/, its)
+    expect(await output("examples/client/register.ts", its)).toBe(documented("examples/client/register.ts"))
     await backend.end()
-    expect(steady(backend.printed())).toBe(steady(documented("client/backend.ts")))
+    expect(steady(backend.printed())).toBe(steady(documented("examples/client/backend.ts")))
   })
 
   it("is a backend that does the tasks of a plan, and goes on where it was when it starts again", async () => {
     const federated = FederatedPlan.make({ organizations: ["MyOrg1MSP"], rounds: 2 })
-    const first = await running("client/backend.ts", /after the beginning/)
+    const first = await running("examples/client/backend.ts", /after the beginning/)
     await Effect.runPromise(
       Effect.scoped(
         Effect.gen(function* () {
@@ -180,7 +198,7 @@ describe.concurrent("a program of the documentation", () => {
       )
     )
     await first.end()
-    const again = await running("client/backend.ts", /after [0-9a-f-]{36}/)
+    const again = await running("examples/client/backend.ts", /after [0-9a-f-]{36}/)
     await again.end()
   })
 
@@ -199,7 +217,7 @@ describe.concurrent("a program of the documentation", () => {
               channel: "mychannel"
             })
             const its = { ADDRESS: `${address}:${port}`, STATE: join(folder, held) }
-            const start = Effect.promise(() => running("client/backend.ts", /following the events/, its))
+            const start = Effect.promise(() => running("examples/client/backend.ts", /following the events/, its))
 
             const first = yield* start
             const federated = FederatedPlan.make({ organizations: ["MyOrg1MSP"], rounds: 2 })
