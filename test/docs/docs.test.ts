@@ -15,6 +15,7 @@ import { functionTransitions } from "../../src/schema/FunctionStatus.ts"
 import type { Transition } from "../../src/schema/StateMachine.ts"
 import { finalStatuses, taskTransitions } from "../../src/schema/TaskStatus.ts"
 import { flagName } from "../../src/server/cli/Configuration.ts"
+import * as Requests from "../../src/testing/Requests.ts"
 import { tables } from "./tables.ts"
 
 const root = resolve(import.meta.dirname, "../..")
@@ -144,6 +145,11 @@ describe("the documentation", () => {
       )
       expect(headings, `${file} links to ${target}#${heading}`).toContain(heading)
     }
+  })
+
+  it("explains every builder of requests", () => {
+    const guide = read("docs/testing.md")
+    expect(Object.keys(Requests).filter((name) => !new RegExp(`\\b${name}\\b`).test(guide))).toEqual([])
   })
 
   it("explains every error of the client", () => {
