@@ -90,7 +90,7 @@ const install = (): void => {
   writeFileSync(join(project, "tsconfig.json"), JSON.stringify(tsconfig))
 }
 
-/** Programs that end by themselves; the servers and backends among them are run for as long as it takes. */
+/** Programs in the order of their names; the servers and backends among them run on beside those that come later. */
 const programs = folders.flatMap((folder) =>
   readdirSync(join(root, "examples", folder))
     .filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts") && /^[a-z]/.test(name))
@@ -156,12 +156,13 @@ const checkNode = async (major: string): Promise<void> => {
   env.ADDRESS = server.match[1] ?? ""
   // Node 22 takes types out of programs only when it is told to.
   const typed = major === "22" ? ["--experimental-strip-types"] : []
+  const running = [server]
   for (const program of programs) {
     const pattern = lasting.get(program)
     if (pattern === undefined) run(node, [...typed, program], project, env)
-    else await (await started(node, [...typed, program], env, pattern)).stop()
+    else running.push(await started(node, [...typed, program], env, pattern))
   }
-  await server.stop()
+  for (const { stop } of running.reverse()) await stop()
   run(node, ["node_modules/vitest/vitest.mjs", "run", "--reporter=dot"])
   step(`${version}: every entry, ${programs.length} programs, the command line and the tests of examples/`)
 }

@@ -1,86 +1,91 @@
-// Registers everything that a task needs, makes its function ready, and waits until backends have done the plan.
-import { createHash, randomUUID } from "node:crypto"
+// Registers data, a function, and a plan of two tasks by hand, and waits until the workers have done them.
+import { createHash } from "node:crypto"
 import * as Effect from "effect/Effect"
 import { make } from "substra-orchestrator/client"
 
-const { ADDRESS = "localhost:9000" } = process.env
+const { ADDRESS = "localhost:9000", ORGANIZATION = "MyOrg1MSP" } = process.env
 
-/** Where something is, and its SHA-256: the orchestrator never sees the thing itself. */
-const addressable = (content: string) => ({
-  checksum: createHash("sha256").update(content).digest("hex"),
-  storageAddress: `https://backend.example/files/${randomUUID()}`
+const newKey = () => crypto.randomUUID()
+const checksumOf = (content: string) => createHash("sha256").update(content).digest("hex")
+/** A file that the organization keeps: the orchestrator knows where it is and what it must contain, and never fetches it. */
+const file = (name: string) => ({
+  checksum: checksumOf(name),
+  storageAddress: `https://backend.example/files/${name}`
 })
+
+const metadata = new Map<string, string>()
 const everybody = { public: true, authorizedIds: [] }
-const kept = { permissions: everybody, transient: false }
 
 const program = Effect.gen(function* () {
-  const client = yield* make({ address: ADDRESS, organization: "MyOrg1MSP", channel: "mychannel" })
+  const client = yield* make({ address: ADDRESS, organization: ORGANIZATION, channel: "mychannel" })
+  // Once in each channel: one that is not registered can be given no permissions and no tasks.
   yield* Effect.catchTag(client.registerOrganization({ address: "" }), "Conflict", () => Effect.void)
 
-  // Data: a manager knows how samples are opened. Its owner is the worker of every task that uses it.
+  // Data: how it is opened, and its samples.
   const manager = yield* client.registerDataManager({
-    key: randomUUID(),
-    name: "tumours",
-    opener: addressable("opener"),
-    description: addressable("what this data is"),
-    type: "images",
+    key: newKey(),
+    name: "my data",
+    description: file("data.md"),
+    opener: file("opener.py"),
     newPermissions: everybody,
     logsPermission: everybody,
-    metadata: new Map()
+    type: "",
+    metadata
   })
-  const sample = {
-    key: randomUUID(),
-    dataManagerKeys: [manager.key],
-    testOnly: false,
-    checksum: addressable("data").checksum
-  }
-  yield* client.registerDataSamples({ samples: [sample] })
+  const dataManagerKeys = [manager.key]
+  const samples = ["first", "second"].map((content) => ({
+    key: newKey(),
+    dataManagerKeys,
+    checksum: checksumOf(content),
+    testOnly: false
+  }))
+  yield* client.registerDataSamples({ samples })
 
-  // A function: what goes in, what comes out. Its owner builds it, here in one go.
+  // A function: what it takes and gives. It is WAITING for its owner to build it.
   const fn = yield* client.registerFunction({
-    key: randomUUID(),
+    key: newKey(),
     name: "train",
-    archive: addressable("source code"),
-    description: addressable("what it does"),
+    description: file("train.md"),
+    archive: file("train.tar.gz"),
     newPermissions: everybody,
-    metadata: new Map(),
     inputs: new Map([
-      ["opener", { kind: "ASSET_DATA_MANAGER", optional: false, multiple: false }],
-      ["samples", { kind: "ASSET_DATA_SAMPLE", optional: false, multiple: true }],
-      ["before", { kind: "ASSET_MODEL", optional: true, multiple: false }]
+      ["opener", { kind: "ASSET_DATA_MANAGER", multiple: false, optional: false }],
+      ["samples", { kind: "ASSET_DATA_SAMPLE", multiple: true, optional: false }],
+      ["start", { kind: "ASSET_MODEL", multiple: false, optional: true }]
     ]),
-    outputs: new Map([["model", { kind: "ASSET_MODEL", multiple: false }]])
+    outputs: new Map([["model", { kind: "ASSET_MODEL", multiple: false }]]),
+    metadata
   })
-  yield* client.applyFunctionAction({ functionKey: fn.key, action: "FUNCTION_ACTION_BUILDING" })
-  yield* client.applyFunctionAction({ functionKey: fn.key, action: "FUNCTION_ACTION_READY" })
 
-  // A plan of two tasks: the second goes on with the model of the first.
-  const plan = yield* client.registerPlan({ key: randomUUID(), name: "a plan", tag: "", metadata: new Map() })
-  const task = (key: string, parent?: string) => ({
-    key,
+  // The plan, and a graph of tasks: the second trains on from the model of the first. All of a batch, or none.
+  const plan = yield* client.registerPlan({ key: newKey(), name: "two trainings", tag: "", metadata })
+  const data = [
+    { identifier: "opener", ref: { $case: "assetKey" as const, value: manager.key } },
+    ...samples.map(({ key }) => ({ identifier: "samples", ref: { $case: "assetKey" as const, value: key } }))
+  ]
+  const first = {
+    key: newKey(),
     functionKey: fn.key,
     computePlanKey: plan.key,
-    worker: "", // the data manager's owner
-    metadata: new Map(),
-    inputs: [
-      { identifier: "opener", ref: { $case: "assetKey" as const, value: manager.key } },
-      { identifier: "samples", ref: { $case: "assetKey" as const, value: sample.key } },
-      ...(parent === undefined
-        ? []
-        : [
-            {
-              identifier: "before",
-              ref: { $case: "parentTaskOutput" as const, value: { parentTaskKey: parent, outputIdentifier: "model" } }
-            }
-          ])
-    ],
-    outputs: new Map([["model", kept]])
+    worker: "", // the owner of the data manager
+    inputs: data,
+    outputs: new Map([["model", { permissions: everybody, transient: false }]]),
+    metadata
+  }
+  const model = { parentTaskKey: first.key, outputIdentifier: "model" }
+  const start = { identifier: "start", ref: { $case: "parentTaskOutput" as const, value: model } }
+  const { tasks } = yield* client.registerTasks({
+    tasks: [first, { ...first, key: newKey(), inputs: [...data, start] }]
   })
-  const first = randomUUID()
-  yield* client.registerTasks({ tasks: [task(first), task(randomUUID(), first)] })
+  for (const { rank, status } of tasks) console.log(`rank ${rank}: ${status}`)
 
-  const { outcome } = yield* client.waitForPlan(plan.key)
-  console.log(`the plan is ${outcome}`)
+  // The build: its image is named, then the function is READY, and what depends on it alone can be executed.
+  yield* client.applyFunctionAction({ functionKey: fn.key, action: "FUNCTION_ACTION_BUILDING" })
+  yield* client.updateFunction({ key: fn.key, name: fn.name, image: file("train-image") })
+  yield* client.applyFunctionAction({ functionKey: fn.key, action: "FUNCTION_ACTION_READY" })
+  for (const { key, rank } of tasks) console.log(`rank ${rank}: ${(yield* client.getTask({ key })).status}`)
+
+  console.log("the plan is", (yield* client.waitForPlan(plan.key)).outcome)
 })
 
 await Effect.runPromise(Effect.scoped(program))

@@ -1,4 +1,4 @@
-// A store of one's own, begun with memory's: two of its thirteen ports are others already.
+// Memory's store with two of its thirteen ports changed: transactions that are counted, and other signals.
 import { EventEmitter } from "node:events"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

@@ -30,7 +30,7 @@ import { ComputePlanStore } from "./store/ComputePlanStore.ts"
 import type { ReadError } from "./store/StoreError.ts"
 import { emit, emitAll, read, type UnitOfWork } from "./store/UnitOfWork.ts"
 
-/** Compute plans (behaviour.md, section 4). */
+/** Compute plans: their registration, and how they end (behaviour.md, section 4). */
 export class ComputePlans extends Context.Service<
   ComputePlans,
   {

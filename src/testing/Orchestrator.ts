@@ -69,7 +69,10 @@ const start = ({ channels, registered = true }: OrchestratorOptions): Effect.Eff
 export class Orchestrator extends Context.Service<
   Orchestrator,
   Running & {
-    /** A client of an organization, `MyOrg1MSP` in `mychannel` when left out. Ends with the scope. */
+    /**
+     * A client of an organization in a channel: `MyOrg1MSP` and `mychannel` when left out, also where the channels are a
+     * test's own. Ends with the scope.
+     */
     readonly client: (
       organization?: string,
       channel?: string,

@@ -1,6 +1,6 @@
 /**
  * Valid requests with fresh keys, for the calls that register assets. A test names what matters to it; everything else
- * is filled in. Assets may be named by key or by anything that has one.
+ * is filled in, but for what parameters ask for, and a task's worker. Assets may be named by key or by anything that has one.
  */
 import { randomBytes, randomUUID } from "node:crypto"
 import type { Addressable, AssetKind, NewPermissions } from "../layers/wire/generated/common.ts"
@@ -57,7 +57,10 @@ export interface FunctionFields extends Partial<Omit<NewFunction, "inputs" | "ou
   readonly inputs?: Slots
   readonly outputs?: Slots
 }
-/** Takes any number of models, or none, and gives one, unless said otherwise. */
+/**
+ * Needs nothing. Filled in: takes any number of models as `models`, or none, gives one model as `out`, and is for
+ * everybody.
+ */
 export const newFunction = ({
   inputs = { models: optional(many(model)) },
   outputs = { out: model },
@@ -74,7 +77,7 @@ export const newFunction = ({
   ...fields
 })
 
-/** A plan without a tag or metadata. */
+/** Needs nothing. Filled in: no tag, no metadata. */
 export const newPlan = (fields: Partial<NewComputePlan> = {}): NewComputePlan => ({
   key: newKey(),
   tag: "",
@@ -83,7 +86,7 @@ export const newPlan = (fields: Partial<NewComputePlan> = {}): NewComputePlan =>
   ...fields
 })
 
-/** A data manager that everybody may use. */
+/** Needs nothing. Filled in: everybody may use it, and read the logs of tasks on it. */
 export const newDataManager = (fields: Partial<NewDataManager> = {}): NewDataManager => ({
   key: newKey(),
   name: "manager",
@@ -96,7 +99,7 @@ export const newDataManager = (fields: Partial<NewDataManager> = {}): NewDataMan
   ...fields
 })
 
-/** A data sample of these managers. */
+/** Needs its managers. The checksum is always a fresh one. */
 export const newDataSample = (managers: ReadonlyArray<Keyed> = [], key = newKey()): NewDataSample => ({
   key,
   dataManagerKeys: managers.map(keyOf),
@@ -131,7 +134,11 @@ export interface TaskFields extends Partial<Omit<NewComputeTask, "outputs">> {
   /** What becomes of each model, where `outputs` does not say it. */
   readonly models?: NewComputeTaskOutput
 }
-/** Gives every output of the function to everybody. There is no worker unless it is named. */
+/**
+ * Needs the function (as requested or registered: its outputs are looked at) and the plan; `inputs` for whatever the
+ * function cannot do without; `worker`, unless a data manager is among the inputs. Filled in: every output of the function,
+ * for everybody and kept.
+ */
 export const newTask = (
   fn: Pick<FunctionMessage, "key" | "outputs">,
   plan: Keyed,
@@ -151,7 +158,7 @@ export const newTask = (
   ...fields
 })
 
-/** A model for an output of this task: of `out`, unless said otherwise. */
+/** Needs its task, which is EXECUTING then. Filled in: the output `out`, an address. */
 export const newModel = (task: Keyed, identifier = "out", key = newKey()): NewModel => ({
   key,
   computeTaskKey: keyOf(task),
@@ -159,14 +166,17 @@ export const newModel = (task: Keyed, identifier = "out", key = newKey()): NewMo
   address: addressable()
 })
 
-/** A performance for an output of this task: of `out`, unless said otherwise. */
+/** Needs its task, which is EXECUTING then. Filled in: 0.5, the output `out`. */
 export const newPerformance = (task: Keyed, performanceValue = 0.5, identifier = "out"): NewPerformance => ({
   computeTaskKey: keyOf(task),
   computeTaskOutputIdentifier: identifier,
   performanceValue
 })
 
-/** A report of an execution that failed; of the build of a function with `FAILED_ASSET_FUNCTION` and `ERROR_TYPE_BUILD`. */
+/**
+ * Needs what failed. Filled in: a task, by its execution. Of the build of a function with `FAILED_ASSET_FUNCTION` and
+ * `ERROR_TYPE_BUILD`.
+ */
 export const newFailureReport = (failed: Keyed, fields: Partial<NewFailureReport> = {}): NewFailureReport => ({
   assetKey: keyOf(failed),
   assetType: "FAILED_ASSET_COMPUTE_TASK",

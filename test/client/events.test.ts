@@ -308,6 +308,15 @@ describe("waiting for a plan", () => {
 })
 
 describe("events of promises", () => {
+  it("are waited for as long as a signal lets a plan be", async () => {
+    await using client = await connect(through)
+    const plan = await Drivers.aPlan(server.one)
+    const leaving = new AbortController()
+    const waiting = client.waitForPlan(plan.key, { signal: leaving.signal })
+    leaving.abort()
+    await expect(waiting).rejects.toThrow()
+  })
+
   it("are an iterable that ends when it is left", async () => {
     await using client = await connect(through)
     const since = await client.newestEvent()

@@ -1,6 +1,7 @@
 /**
  * The documentation agrees with the program: its TypeScript is that of examples/, which is compiled and run, its diagrams
- * are the state machines, its commands and links are there. `--update` writes the first two.
+ * are the state machines, its tables what tables.ts makes of the program, its commands and links are there. `--update`
+ * writes the first three.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
@@ -10,11 +11,12 @@ import packageJson from "../../package.json" with { type: "json" }
 import * as ClientError from "../../src/client/ClientError.ts"
 import { settings } from "../../src/layers/config/AppConfig.ts"
 import * as ChannelsFile from "../../src/layers/config/ChannelsFile.ts"
-import { functionActions, functionTransitions } from "../../src/schema/FunctionStatus.ts"
-import * as OrchestratorError from "../../src/schema/OrchestratorError.ts"
+import { functionTransitions } from "../../src/schema/FunctionStatus.ts"
 import type { Transition } from "../../src/schema/StateMachine.ts"
-import { finalStatuses, taskActions, taskTransitions } from "../../src/schema/TaskStatus.ts"
+import { finalStatuses, taskTransitions } from "../../src/schema/TaskStatus.ts"
 import { flagName } from "../../src/server/cli/Configuration.ts"
+import * as Requests from "../../src/testing/Requests.ts"
+import { tables } from "./tables.ts"
 
 const root = resolve(import.meta.dirname, "../..")
 const documents = [
@@ -56,37 +58,25 @@ const written: Readonly<Record<string, () => string>> = {
   "diagram: task": () => diagram(taskTransitions, finalStatuses, "STATUS_")
 }
 
-const shortOf = (states: ReadonlyArray<string>): string =>
-  states.map((state) => state.replace(/^(FUNCTION_)?STATUS_/, "")).join(", ")
-
-const actionsTable = (): string =>
-  [
-    "| action | who | from | to |",
-    "| --- | --- | --- | --- |",
-    ...Object.entries(functionActions).map(([action, name]) => {
-      const { from, to } = functionTransitions[name]
-      return `| \`${action}\` | the function's owner | ${shortOf(from)} | ${shortOf([to])} |`
-    }),
-    ...Object.entries(taskActions).map(([action, { actors, transition }]) => {
-      const { from, to } = taskTransitions[transition]
-      return `| \`${action}\` | the task's ${actors.join(" or ")} | ${shortOf(from)} | ${shortOf([to])} |`
-    })
-  ].join("\n")
-
 /** A document with what stands elsewhere in the project. */
 const fresh = (text: string): string =>
-  withPrograms(text).replace(/(<!-- table: actions -->\n)[\s\S]*?(<!-- \/table -->)/, `$1${actionsTable()}\n$2`)
-
-const withPrograms = (text: string): string =>
-  text.replace(/(<!-- (.*) -->\n```(?:ts|mermaid)\n)[\s\S]*?```/g, (_block, head: string, source: string) => {
-    const content = written[source]?.() ?? read(source)
-    return `${head}${content}\`\`\``
-  })
+  text
+    .replace(/(<!-- (.*) -->\n```(?:ts|mermaid)\n)[\s\S]*?```/g, (_block, head: string, source: string) => {
+      const content = written[source]?.() ?? read(source)
+      return `${head}${content}\`\`\``
+    })
+    .replace(
+      /(<!-- (table: .*) -->\n)(?:\|.*\n)*/g,
+      (_table, head: string, name: string) => `${head}${tables[name]?.() ?? `there is no ${name}`}`
+    )
 
 describe("the documentation", () => {
-  it.each(documents)("%s has the programs and diagrams of the project: write them with --update", async (file) => {
-    await expect(fresh(read(file))).toMatchFileSnapshot(join(root, file))
-  })
+  it.each(documents)(
+    "%s has the programs, diagrams and tables of the project: write them with --update",
+    async (file) => {
+      await expect(fresh(read(file))).toMatchFileSnapshot(join(root, file))
+    }
+  )
 
   it("has no TypeScript that is not compiled and run", () => {
     const loose = documents.flatMap((file) =>
@@ -132,6 +122,17 @@ describe("the documentation", () => {
     expect(first.filter((name) => !commands.includes(name))).toEqual([])
   })
 
+  it("names versions that this one has", () => {
+    const text = documents.map(read).join("\n")
+    const named = [...text.matchAll(/([@a-z/-]+)@(\d+\.\d+\.\d+)/g)]
+    expect(named.length).toBeGreaterThan(0)
+    const versions: Readonly<Record<string, string>> = packageJson.dependencies
+    for (const [what, name = "", version] of named) expect(version, what).toBe(versions[name])
+    for (const [what, version] of text.matchAll(/substra-orchestrator[- ](\d+\.\d+\.\d+)/g)) {
+      expect(version, what).toBe(packageJson.version)
+    }
+  })
+
   it.each(documents)("%s links to what is there", (file) => {
     const links = [...read(file).matchAll(/\]\(([^)#]+)(?:#([^)]*))?\)/g)]
     const local = links.filter(([, target = ""]) => !/^[a-z]+:/.test(target))
@@ -146,21 +147,9 @@ describe("the documentation", () => {
     }
   })
 
-  it("of composition lists every service, port and error that there is", async () => {
-    const services = Object.entries(await import("../../src/exports/services.ts"))
-    const keyed = (prefix: RegExp) =>
-      services.flatMap(([name, value]) => (prefix.test(String(Object(value).key ?? "")) ? [name] : []))
-    const listed = (title: string) => {
-      const [, section = ""] = read("docs/compose.md").split(`<!-- list: ${title} -->`)
-      const [table = ""] = section.split("<!-- /list -->")
-      return [...table.matchAll(/^\| `(\w+)`/gm)].map(([, name]) => name).sort()
-    }
-    const isPort = /^orchestrator\/services\/store\/(?!EventCodec$|UnitOfWork$)/
-    expect(listed("services")).toEqual(keyed(/^orchestrator\/services\/(?!store\/|CommittedEvents$)/).sort())
-    expect(listed("ports")).toEqual(keyed(isPort).sort())
-    expect(listed("ports")).toHaveLength(13)
-    const errors = Object.keys(OrchestratorError).filter((name) => /^[A-Z]/.test(name))
-    expect(listed("errors")).toEqual(errors.sort())
+  it("explains every builder of requests", () => {
+    const guide = read("docs/testing.md")
+    expect(Object.keys(Requests).filter((name) => !new RegExp(`\\b${name}\\b`).test(guide))).toEqual([])
   })
 
   it("explains every error of the client", () => {
