@@ -188,7 +188,8 @@ describe("the folder of CAs", () => {
 
   it("is read again after it was not there", async () => {
     const why = await andIs("refused", "certificates", () => fs.rename(pki.path("cas"), pki.path("away")))
-    expect(why).toContain("there is no such folder")
+    // Whatever of it was being read at that moment.
+    expect(why).toMatch(/there is no such (?:folder|file)/)
     await version(one, leaf1)
     await fs.rename(pki.path("away"), pki.path("cas"))
     await andIs("taken", "certificates", () => fs.rm(pki.path("cas", "MyOrg3MSP"), { recursive: true }))

@@ -54,19 +54,22 @@ class Worker {
   constructor(order: Order & { readonly kind: "serve" }) {
     this.process = cluster.fork()
     this.process.on("message", (report: Report) => this.hear(report))
-    // What cannot be sent to it any more; its end is told by itself.
-    this.process.on("error", () => {})
-    this.process.on("exit", (code, signal) => {
-      this.isServing = false
-      const how = signal === null ? `with exit status ${code}` : `by ${signal}`
-      Deferred.doneUnsafe(this.started, Effect.fail(`a worker process ended ${how} while starting`))
-      Deferred.doneUnsafe(this.ended, Effect.succeed(how))
+    // Of one that there is, what cannot be sent to it any more: its end is told by itself.
+    this.process.on("error", (error) => {
+      if (this.pid === undefined) this.end(`before it began: ${error.message}`)
     })
+    this.process.on("exit", (code, signal) => this.end(signal === null ? `with exit status ${code}` : `by ${signal}`))
     this.send(order)
   }
 
   get pid(): number | undefined {
     return this.process.process.pid
+  }
+
+  private end(how: string): void {
+    this.isServing = false
+    Deferred.doneUnsafe(this.started, Effect.fail(`a worker process ended ${how} while starting`))
+    Deferred.doneUnsafe(this.ended, Effect.succeed(how))
   }
 
   private hear(report: Report): void {
