@@ -126,7 +126,7 @@ describe("the documentation", () => {
     const text = documents.map(read).join("\n")
     const named = [...text.matchAll(/([@a-z/-]+)@(\d+\.\d+\.\d+)/g)]
     expect(named.length).toBeGreaterThan(0)
-    const versions: Readonly<Record<string, string>> = packageJson.dependencies
+    const versions: Readonly<Record<string, string>> = { ...packageJson.dependencies, ...packageJson.devDependencies }
     for (const [what, name = "", version] of named) expect(version, what).toBe(versions[name])
     for (const [what, version] of text.matchAll(/substra-orchestrator[- ](\d+\.\d+\.\d+)/g)) {
       expect(version, what).toBe(packageJson.version)

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { status } from "@grpc/grpc-js"
+import * as Context from "effect/Context"
 import * as Layer from "effect/Layer"
 import * as exported from "../../src/exports/services.ts"
 import * as suites from "../../src/exports/suites.ts"
@@ -74,6 +75,12 @@ const classes = ["src/services", "src/services/store"].flatMap((folder) =>
 )
 
 const services = new Map<string, unknown>(Object.entries(exported))
+
+/** A service whose class has no comment, or is written in another way, would be in no table. */
+const unseen = [...services].filter(
+  ([name, value]) => Context.isKey(value) && !classes.some(({ service, what }) => service === name && what !== "")
+)
+if (unseen.length > 0) throw new Error(`not found in the source: ${unseen.map(([name]) => name)}`)
 
 /** How a service is provided: its Layers. */
 const layersOf = (name: string): string =>
