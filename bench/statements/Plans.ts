@@ -43,7 +43,6 @@ const nodes = (node: Node): ReadonlyArray<Node> => [node, ...(node.Plans ?? []).
 
 const most = (values: ReadonlyArray<number>): number => values.reduce((one, other) => Math.max(one, other), 0)
 
-/** What an index-only look at a table without an index would be. */
 const isScan = (node: Node): boolean => node["Node Type"] === "Seq Scan"
 
 /** Of the part of the log that holds them. */

@@ -105,10 +105,19 @@ export const makeBatch = <A, I>(
       for (const { description, field } of rules(message))
         ruled.push({ field: `${list}[${index}].${field}`, description })
     }
-    const more = ruled.filter((one) => !found.some((other) => other.field === one.field))
-    if (found.length + more.length > 0) return yield* InvalidAsset.fields(asset, [...found, ...more])
-    return items
+    const all = together(found, ruled)
+    return all.length === 0 ? items : yield* InvalidAsset.fields(asset, all)
   })
+}
+
+/** What the schema found, then what the rules did; a field that is named already is not named twice. */
+const together = (
+  found: ReadonlyArray<FieldViolation>,
+  ruled: ReadonlyArray<FieldViolation>
+): ReadonlyArray<FieldViolation> => {
+  if (found.length === 0) return ruled
+  const named = new Set(found.map(({ field }) => field))
+  return [...found, ...ruled.filter(({ field }) => !named.has(field))]
 }
 
 const check = <A>(
@@ -118,8 +127,8 @@ const check = <A>(
   at: ReadonlyArray<PropertyKey> = []
 ): Effect.Effect<A, InvalidAsset> => {
   const found = Result.isFailure(decoded) ? violationsOf(decoded.failure, at) : []
-  const more = ruled.filter((one) => !found.some((other) => other.field === one.field))
-  return Result.isSuccess(decoded) && more.length === 0
+  const all = together(found, ruled)
+  return Result.isSuccess(decoded) && all.length === 0
     ? Effect.succeed(decoded.success)
-    : Effect.fail(InvalidAsset.fields(asset, [...found, ...more]))
+    : Effect.fail(InvalidAsset.fields(asset, all))
 }

@@ -10,7 +10,7 @@ import * as Ref from "effect/Ref"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
-import { type AppConfig, channelsFile, tlsFiles } from "../layers/config/AppConfig.ts"
+import { type AppConfig, channelsFile, missingCas, tlsFiles } from "../layers/config/AppConfig.ts"
 import { reloading } from "../layers/config/Reload.ts"
 import * as EmbeddedPostgres from "../layers/EmbeddedPostgres.ts"
 import * as MemoryStore from "../layers/memory/MemoryStore.ts"
@@ -25,6 +25,7 @@ import type { Store } from "../services/store/Store.ts"
 import * as GrpcServer from "./GrpcServer.ts"
 import * as HttpServer from "./HttpServer.ts"
 import { handlers } from "./handlers/index.ts"
+import type { ListenError } from "./Ports.ts"
 import * as ProcessMetrics from "./ProcessMetrics.ts"
 import { TlsCredentials } from "./TlsCredentials.ts"
 
@@ -62,7 +63,7 @@ export const chooseDatabase = (
       )
 
 /** Why a start failed. Each message says what is wrong, and what to do. */
-export type StartError = EmbeddedPostgres.EmbeddedPostgresError | GrpcServer.ListenError | Migrator.DatabaseUnusable
+export type StartError = EmbeddedPostgres.EmbeddedPostgresError | ListenError | Migrator.DatabaseUnusable
 
 /** The channels; those of a file change with it. */
 const reloadingChannels = (config: AppConfig) => {
@@ -86,7 +87,7 @@ interface Security {
 /** How connections are secured and clients are known; certificates change with their files. */
 const security = (config: AppConfig): Effect.Effect<Security, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const { channels, tls } = config
+    const { tls } = config
     if (tls === undefined) {
       return { credentials: ServerCredentials.createInsecure(), identity: ClientIdentity.layerTrusting }
     }
@@ -102,12 +103,7 @@ const security = (config: AppConfig): Effect.Effect<Security, never, Scope.Scope
       Stream.runForEach(SubscriptionRef.changes(files), (current) => Effect.sync(() => credentials.update(current)))
     )
     if (!config.ORCHESTRATOR_VERIFY_CLIENT_MSP_ID) return { credentials, identity: ClientIdentity.layerTrusting }
-    for (const organization of new Set([...channels.values()].flat())) {
-      if (tls.files.organizations.has(organization)) continue
-      yield* Effect.logWarning(
-        `organization "${organization}" has no folder in ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR: its calls are refused until it has one`
-      )
-    }
+    for (const missing of missingCas(config)) yield* Effect.logWarning(missing)
     return { credentials, identity: CertificateIdentity.layer(files) }
   })
 
@@ -154,7 +150,7 @@ export const start = (config: AppConfig): Effect.Effect<Running, StartError, Sco
   Effect.flatMap(migrated(config), (database) => serve(config, onDatabase(config, database)))
 
 /** The same server on memory, for tests: it starts at once, and what it holds is gone with its scope. */
-export const startInMemory = (config: AppConfig): Effect.Effect<Running, GrpcServer.ListenError, Scope.Scope> =>
+export const startInMemory = (config: AppConfig): Effect.Effect<Running, ListenError, Scope.Scope> =>
   serve(config, memory)
 
 /** The services, started. */
@@ -162,7 +158,7 @@ export interface Prepared {
   /** Why the store keeps them from their work; undefined when it does not. */
   readonly readiness: Effect.Effect<string | undefined>
   /** Serves them until the scope closes. */
-  readonly grpc: Effect.Effect<GrpcServer.GrpcServer, GrpcServer.ListenError, Scope.Scope>
+  readonly grpc: Effect.Effect<GrpcServer.GrpcServer, ListenError, Scope.Scope>
 }
 
 /** The services on a store, with what the configuration says of channels, identity and traces. */
@@ -210,10 +206,7 @@ export const prepare = <E>(config: AppConfig, store: ChosenStore<E>): Effect.Eff
     }
   })
 
-const serve = <E>(
-  config: AppConfig,
-  store: ChosenStore<E>
-): Effect.Effect<Running, GrpcServer.ListenError | E, Scope.Scope> =>
+const serve = <E>(config: AppConfig, store: ChosenStore<E>): Effect.Effect<Running, ListenError | E, Scope.Scope> =>
   Effect.gen(function* () {
     const address = addressOf(config, store)
     const draining = yield* Ref.make(false)

@@ -9,7 +9,6 @@ import {
   type UntypedServiceImplementation
 } from "@grpc/grpc-js"
 import type * as Context from "effect/Context"
-import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -24,6 +23,7 @@ import { clampDeadlines } from "./Deadlines.ts"
 import * as EventLoopDelay from "./EventLoopDelay.ts"
 import { Health } from "./Health.ts"
 import * as Middleware from "./Middleware.ts"
+import { cannotListen, hostOf, ListenError } from "./Ports.ts"
 import { addReflection } from "./Reflection.ts"
 import { tellOfRefusals } from "./Refusals.ts"
 import type { Service } from "./Rpc.ts"
@@ -43,19 +43,6 @@ export interface GrpcServerOptions extends Middleware.MiddlewareOptions {
   /** New unary calls are refused while the event loop is late by more. */
   readonly maxEventLoopDelay: Duration.Duration
 }
-
-/** What to change when an address cannot be listened on. */
-export const listenAdvice = (reason: string, portVariable: string): string =>
-  reason.includes("EADDRNOTAVAIL")
-    ? "This machine has no such address: set ORCHESTRATOR_LISTEN_ADDRESS to one of its own"
-    : `Is another server running there? Choose another port with ${portVariable}, 0 takes a free one`
-
-/** What a start says when it cannot have the port of gRPC. */
-export const cannotListen = (address: string, port: number, reason: string): string =>
-  `cannot listen on ${address.includes(":") ? `[${address}]` : address}:${port} for gRPC: ${reason}. ${listenAdvice(reason, "ORCHESTRATOR_GRPC_PORT")}`
-
-/** The address cannot be listened on. The message says which, and what to do. */
-export class ListenError extends Data.TaggedError("ListenError")<{ readonly message: string }> {}
 
 export interface GrpcServer {
   readonly port: number
@@ -159,13 +146,13 @@ const bind = (
   onBound: () => void
 ): Effect.Effect<number, ListenError> =>
   Effect.callback((resume) => {
-    const host = address.includes(":") ? `[${address}]` : address
-    server.bindAsync(`${host}:${port}`, credentials, (error, bound) => {
+    const place = `${hostOf(address)}:${port}`
+    server.bindAsync(place, credentials, (error, bound) => {
       onBound()
       resume(
         error === null
           ? Effect.succeed(bound)
-          : Effect.fail(new ListenError({ message: cannotListen(address, port, error.message) }))
+          : Effect.fail(new ListenError({ message: cannotListen(place, "gRPC", error.message) }))
       )
     })
   })

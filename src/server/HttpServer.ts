@@ -12,8 +12,7 @@ import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import type * as Scope from "effect/Scope"
 import { Database } from "../services/store/Database.ts"
-import { cannotListen, ListenError, listenAdvice } from "./GrpcServer.ts"
-import { portProblem } from "./Ports.ts"
+import { cannotListen, hostOf, ListenError, portProblem } from "./Ports.ts"
 
 export interface HttpServerOptions {
   readonly address: string
@@ -82,7 +81,7 @@ const layer = ({ address, grpcPort, metrics, port, readiness }: HttpServerOption
       Layer.effectContext(
         Effect.fail(
           new ListenError({
-            message: `cannot listen on ${address}:${port} for HTTP: ${reasonOf(cause)}. ${listenAdvice(reasonOf(cause), "ORCHESTRATOR_HTTP_PORT")}`
+            message: cannotListen(`${address}:${port}`, "HTTP", reasonOf(cause))
           })
         )
       )
@@ -109,7 +108,7 @@ export const serve = (options: HttpServerOptions): Effect.Effect<{ readonly port
           problem === undefined
             ? error
             : new ListenError({
-                message: `${error.message}\n${cannotListen(options.address, options.wantedGrpcPort, problem)}`
+                message: `${error.message}\n${cannotListen(`${hostOf(options.address)}:${options.wantedGrpcPort}`, "gRPC", problem)}`
               })
         )
       )

@@ -374,6 +374,17 @@ const readTls = (values: Values): Effect.Effect<Result.Result<AppConfig["tls"], 
   )
 }
 
+/** What identity verification lacks: the organizations of the channels that no CA vouches for. It may come later. */
+export const missingCas = (config: AppConfig): ReadonlyArray<string> =>
+  config.ORCHESTRATOR_VERIFY_CLIENT_MSP_ID
+    ? [...new Set([...config.channels.values()].flat())]
+        .filter((organization) => config.tls?.files.organizations.has(organization) !== true)
+        .map(
+          (organization) =>
+            `organization "${organization}" has no folder in ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR: its calls are refused until it has one`
+        )
+    : []
+
 /** The files of TLS, or what is wrong with them, by variable. */
 export const tlsFiles = (paths: TlsPaths): Effect.Effect<Result.Result<TlsFiles, Problems>> =>
   Effect.map(

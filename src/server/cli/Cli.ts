@@ -18,15 +18,13 @@ import * as Migrator from "../../layers/postgres/Migrator.ts"
 import { tables } from "../../schema/Adoption.ts"
 import type { ChannelName } from "../../schema/Key.ts"
 import { chooseDatabase, type Running, type StartError, start, startInMemory, version } from "../App.ts"
+import { hostOf } from "../Ports.ts"
 import * as Configuration from "./Configuration.ts"
 import * as Doctor from "./Doctor.ts"
 import * as EventsTail from "./EventsTail.ts"
 
 /** What was asked for could not be done; the reasons have been printed. */
 export class Unsuccessful extends Data.TaggedError("Unsuccessful")<{ readonly message: string }> {}
-
-/** An address as it stands before a port. */
-const hostOf = (address: string): string => (address.includes(":") ? `[${address}]` : address)
 
 /** In the repository there is one, in the package there is none. */
 const hasExample = existsSync(new URL("../../../examples/federated.ts", import.meta.url))
@@ -89,7 +87,7 @@ const inMemory: Begin = (config) => {
   return startInMemory(config)
 }
 
-const onDatabase: Begin = (config) =>
+const withDatabase: Begin = (config) =>
   config.ORCHESTRATOR_WORKERS === 1
     ? start(config)
     : // Not before they are asked for: most servers are one process.
@@ -127,7 +125,7 @@ const memory = Flag.Boolean("memory").pipe(
 )
 
 const serve = Command.make("serve", { memory }, (flags) =>
-  Effect.flatMap(root, (given) => serveWith(given, flags.memory ? inMemory : onDatabase))
+  Effect.flatMap(root, (given) => serveWith(given, flags.memory ? inMemory : withDatabase))
 ).pipe(Command.withDescription("Start the server; this is what happens without a command"))
 
 const migrate = Command.make("migrate", {}, () =>
@@ -248,7 +246,7 @@ const versionCommand = Command.make("version", {}, () => Console.log(version)).p
 
 /** The whole program, for the arguments of this process. */
 export const main = root.pipe(
-  Command.withHandler((given) => serveWith(given, onDatabase)),
+  Command.withHandler((given) => serveWith(given, withDatabase)),
   Command.withSubcommands([serve, migrate, adopt, doctor, events, channels, versionCommand]),
   Command.run({ version }),
   // LOG_LEVEL has a flag of its own, with the levels that deployments use.

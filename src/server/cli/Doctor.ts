@@ -7,12 +7,14 @@ import {
   type ConfigurationError,
   load,
   loadWithoutChannels,
+  missingCas,
   settings
 } from "../../layers/config/AppConfig.ts"
 import * as Migrator from "../../layers/postgres/Migrator.ts"
 import type { TlsFiles } from "../../layers/tls/TlsFiles.ts"
+import { addressOf } from "../App.ts"
 import { grpcPortHeader } from "../HttpServer.ts"
-import { portProblem } from "../Ports.ts"
+import { hostOf, portProblem } from "../Ports.ts"
 import type { Given } from "./Configuration.ts"
 import * as Configuration from "./Configuration.ts"
 
@@ -94,7 +96,7 @@ const schemaFinding = ({ knownSchema, schema }: Migrator.DatabaseState, isServed
 const runningAt = (address: string, httpPort: number): Effect.Effect<number | undefined> => {
   const host = address === "0.0.0.0" ? "127.0.0.1" : address === "::" ? "::1" : address
   return Effect.tryPromise(() =>
-    fetch(`http://${host.includes(":") ? `[${host}]` : host}:${httpPort}/healthz`, {
+    fetch(`http://${hostOf(host)}:${httpPort}/healthz`, {
       signal: AbortSignal.timeout(2000)
     })
   ).pipe(
@@ -129,24 +131,12 @@ const ports = (address: string, grpcPort: number, httpPort: number) =>
     return { findings, isServed: served === grpcPort }
   })
 
-/** The organizations of the channels that no CA vouches for. */
-const withoutCa = (config: AppConfig): ReadonlyArray<Finding> =>
-  [...new Set([...config.channels.values()].flat())]
-    .filter((organization) => config.tls?.files.organizations.has(organization) !== true)
-    .map((organization) =>
-      finding(
-        "identity",
-        "warning",
-        `organization "${organization}" has no folder in ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR: its calls are refused until it has one`
-      )
-    )
-
 const security = (config: AppConfig): ReadonlyArray<Finding> => [
   ...(config.tls === undefined
     ? [finding("TLS", "warning", "off: set ORCHESTRATOR_TLS_ENABLED outside of a trusted network")]
     : certificates(config.tls.files, Date.now())),
   ...(config.ORCHESTRATOR_VERIFY_CLIENT_MSP_ID
-    ? withoutCa(config)
+    ? missingCas(config).map((missing) => finding("identity", "warning", missing))
     : [
         finding("identity", "warning", "any client may call as any organization: see ORCHESTRATOR_VERIFY_CLIENT_MSP_ID")
       ])
@@ -164,8 +154,7 @@ const nothing: Unknown = { channels: false, security: false, database: false }
 /** Everything that is known, in the order in which a start needs it. */
 const examine = (config: AppConfig, unknown: Unknown): Effect.Effect<ReadonlyArray<Finding>> =>
   Effect.gen(function* () {
-    const address =
-      config.ORCHESTRATOR_LISTEN_ADDRESS ?? (config.ORCHESTRATOR_DATABASE_URL === undefined ? "127.0.0.1" : "0.0.0.0")
+    const address = addressOf(config, { isLocal: config.ORCHESTRATOR_DATABASE_URL === undefined })
     const organizations = new Set([...config.channels.values()].flat())
     const { findings, isServed } = yield* ports(address, config.ORCHESTRATOR_GRPC_PORT, config.ORCHESTRATOR_HTTP_PORT)
     const channels = `${count(config.channels.size, "channel")}, ${count(organizations.size, "organization")}`

@@ -2,14 +2,14 @@
 
 interface Family {
   /** The lines above its series: what it means, and its type. */
-  readonly head: ReadonlyArray<string>
-  readonly isGauge: boolean
+  readonly head: Array<string>
+  isGauge: boolean
   /** By name and labels. */
-  readonly series: ReadonlyMap<string, number>
+  readonly series: Map<string, number>
 }
 
 /** By name. */
-export type Measured = ReadonlyMap<string, Family>
+export type Measured = ReadonlyMap<string, Readonly<Family>>
 
 /** Of these the worst process speaks for the server, or all say the same; everything else adds up. */
 const largestCounts = /^(nodejs_eventloop_lag_|orc_event_subscriber_lag$|orc_build_info$)/
@@ -20,8 +20,8 @@ const textOf = (value: number): string => (value === Infinity ? "+Inf" : value =
 
 /** What a process measured: `# HELP` and `# TYPE` lines above the series of each name. */
 export const parse = (text: string): Measured => {
-  const families = new Map<string, { head: Array<string>; isGauge: boolean; series: Map<string, number> }>()
-  let family: { head: Array<string>; isGauge: boolean; series: Map<string, number> } | undefined
+  const families = new Map<string, Family>()
+  let family: Family | undefined
   for (const line of text.split("\n")) {
     const [, name = "", type = ""] = /^# (?:HELP|TYPE) (\S+) ?(\S*)/.exec(line) ?? []
     if (name !== "") {
