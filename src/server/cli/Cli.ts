@@ -19,6 +19,7 @@ import { tables } from "../../schema/Adoption.ts"
 import type { ChannelName } from "../../schema/Key.ts"
 import { chooseDatabase, type Running, type StartError, start, startInMemory, version } from "../App.ts"
 import * as Configuration from "./Configuration.ts"
+import { count } from "./Count.ts"
 import * as Doctor from "./Doctor.ts"
 import * as EventsTail from "./EventsTail.ts"
 
@@ -148,7 +149,7 @@ const doctor = Command.make("doctor", {}, () =>
     const findings = yield* Doctor.examineAll(yield* root)
     for (const { level, text, what } of findings) yield* Console.log(`${level.padEnd(8)} ${what}: ${text}`)
     const problems = findings.filter((finding) => finding.level === "problem").length
-    if (problems > 0) return yield* new Unsuccessful({ message: Doctor.count(problems, "problem") })
+    if (problems > 0) return yield* new Unsuccessful({ message: count(problems, "problem") })
   })
 ).pipe(Command.withDescription("Look at configuration, certificates, database, clock and ports, and say what is wrong"))
 
