@@ -97,6 +97,18 @@ interface Reason {
 
 const url = "ORCHESTRATOR_DATABASE_URL"
 
+const stops: Reason = { short: "it starts or stops", wayOut: "Wait until it has started" }
+
+const noWay: Reason = {
+  short: "no network leads to its host",
+  wayOut: `Look at the host in ${url}, and at the network`
+}
+
+const broken: Reason = {
+  short: "the connection was lost",
+  wayOut: `Look whether PostgreSQL runs where ${url} says`
+}
+
 /** By SQLSTATE, or by the operating system's and TLS's codes. */
 const reasons: Readonly<Record<string, Reason>> = {
   "28P01": {
@@ -120,7 +132,10 @@ const reasons: Readonly<Record<string, Reason>> = {
     wayOut:
       "Raise its max_connections, or the CONNECTION LIMIT of the role or the database, or lower ORCHESTRATOR_DATABASE_POOL_SIZE on every server"
   },
-  "57P03": { short: "it starts or stops", wayOut: "Wait until it has started" },
+  "55P03": { short: "somebody has it locked", wayOut: "Look at pg_locks for who holds it" },
+  "57P01": stops,
+  "57P02": stops,
+  "57P03": stops,
   ECONNREFUSED: {
     short: "the connection is refused",
     wayOut: `Nobody listens there: start PostgreSQL, or look at host and port in ${url}`
@@ -132,7 +147,10 @@ const reasons: Readonly<Record<string, Reason>> = {
     wayOut: `Look at host and port in ${url}, and at firewalls between here and there`
   },
   ENOENT: { short: "there is no such socket", wayOut: `Start PostgreSQL, or look at the socket's folder in ${url}` },
-  ECONNRESET: { short: "the connection was lost", wayOut: `Look whether PostgreSQL runs where ${url} says` }
+  EHOSTUNREACH: noWay,
+  ENETUNREACH: noWay,
+  ECONNRESET: broken,
+  EPIPE: broken
 }
 
 const withoutTls: Reason = {
