@@ -1,11 +1,14 @@
 /** How a server starts, alone and beside others, and what it says when it cannot. */
+import { execFile } from "node:child_process"
 import { once } from "node:events"
 import * as fs from "node:fs/promises"
 import { createServer, type Server as NetServer } from "node:net"
-import { join } from "node:path"
+import { join, resolve } from "node:path"
+import { promisify } from "node:util"
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest"
 import { layout } from "../../src/layers/embedded/DataDir.ts"
 import { execute } from "../support/database.ts"
+import { makePki } from "../tls/Pki.ts"
 import * as Gate from "./Gate.ts"
 import * as Program from "./Program.ts"
 
@@ -276,6 +279,40 @@ describe("two servers with a PostgreSQL of their own each", () => {
     const said = await failure(await Program.envOf({ url }))
     expect(said).toMatch(/^the database cannot be used: .*password.*ORCHESTRATOR_DATABASE_URL.* are written %40.*\n$/)
     expect(said).not.toContain("geheim")
+  })
+})
+
+describe("a server that has started names what to try next", () => {
+  const suggestion = async (env: Program.Env): Promise<readonly [Program.Server, string]> => {
+    const server = await Program.serve(env)
+    return [server, /Try next[^:]*: (?:a client, )?(.*)/.exec(server.output())?.[1] ?? ""]
+  }
+
+  const channels = async (text: string): Promise<Program.Env> => ({
+    ...(await Program.envOf(await Program.database())),
+    ORCHESTRATOR_CHANNEL_CONFIG: await Program.channelFile(text)
+  })
+
+  it("the example, with the options that fit it, which then runs", async () => {
+    const env = await channels("channels: { other: [MyOrg1MSP], ours: [MyOrg2MSP, MyOrg1MSP] }")
+    const [server, command] = await suggestion(env)
+    expect(command).toBe(`npm run example -- --address ${server.address} --channel "ours"`)
+    const args = ["examples/federated.ts", "--rounds", "1", "--address", server.address, "--channel", "ours"]
+    const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: resolve(import.meta.dirname, "../..") })
+    expect(stdout).toContain("tasks done")
+  })
+
+  it("with TLS, the CA and the clients' certificates too", async () => {
+    const pki = await makePki()
+    const [server, command] = await suggestion({ ...(await Program.envOf(await Program.database())), ...pki.env })
+    const address = `localhost:${server.address.split(":").at(-1)}`
+    const ca = JSON.stringify(pki.path("server-ca.pem"))
+    expect(command).toBe(`npm run example -- --address ${address} --ca ${ca} --cert-dir <clients' certificates>`)
+  })
+
+  it("a client, where the example's organizations share no channel", async () => {
+    const [, text] = await suggestion(await channels("channels: { mychannel: [MyOrg1MSP], other: [MyOrg2MSP] }"))
+    expect(text).toBe("docs/client.md")
   })
 })
 
