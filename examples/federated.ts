@@ -88,7 +88,8 @@ const plainHint = " One with TLS needs --ca, and with mutual TLS --cert-dir."
 
 /** The part that says why, of what gRPC says: the rest is about tries and names. */
 const networkReason = (details: string): string =>
-  /E[A-Z]{4,}[^(;]*/.exec(details)?.[0].trim() ?? details.replace(/^No connection established\. Last error: /, "")
+  /\bE[A-Z]{4,}[^(;]*/.exec(details)?.[0].trim() ??
+  details.replace(/^No connection established\. Last error: | \(\d{4}-[^)]*\)|\.? Resolution note:.*$/gs, "")
 
 const explain = (settings: Settings, error: ClientError | InvalidClientOptions | StorageError | Failure): string => {
   const { address, channel, organizations, tls } = settings

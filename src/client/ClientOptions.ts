@@ -120,7 +120,7 @@ const pemOf = (name: string, pem: Pem): Effect.Effect<Buffer, string> =>
 const checked = <A>(name: string, read: (pem: Buffer) => A, pem: Buffer): Effect.Effect<A, string> =>
   Effect.try({
     try: () => read(pem),
-    catch: (cause) => `tls.${name}: it is no PEM that can be used: ${(cause as Error).message}`
+    catch: () => `tls.${name}: it must be ${name === "key" ? "an unencrypted private key" : "a certificate"}, PEM`
   })
 
 const optionalPem = <A>(name: string, pem: Pem | undefined, read: (pem: Buffer) => A) =>

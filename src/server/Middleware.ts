@@ -63,7 +63,19 @@ const inTurn = <A, E, R>(bytes: number, effect: Effect.Effect<A, E, R>): Effect.
   bytes < 256 * 1024 ? effect : Effect.andThen(Effect.yieldNow, effect)
 
 /** A call that cannot be decoded: there is no kind for it. */
-class Undecodable extends Error {}
+class Undecodable extends Error {
+  readonly _tag = "Undecodable"
+}
+
+/** OpenTelemetry's rule for spans of gRPC servers: other statuses are no errors of theirs. */
+const serverErrors: ReadonlySet<status> = new Set([
+  status.UNKNOWN,
+  status.DEADLINE_EXCEEDED,
+  status.UNIMPLEMENTED,
+  status.INTERNAL,
+  status.UNAVAILABLE,
+  status.DATA_LOSS
+])
 
 /** How long calls that are ended with the server have to send their answers. */
 const lastWords = Duration.millis(200)
@@ -155,7 +167,8 @@ export const make = (
         "substra.channel": line.caller?.channel ?? ""
       })
     )
-    return callSpan(spans, CallHeaders.callerSpan(call.metadata), spanOf(line), ended)
+    const isError = (exit: Exit.Exit<unknown, unknown>) => serverErrors.has(outcomeOf(exit, call).code)
+    return callSpan(spans, CallHeaders.callerSpan(call.metadata), spanOf(line), ended, isError)
   }
 
   const running = new Set<{ end: () => void }>()

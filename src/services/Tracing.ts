@@ -19,6 +19,8 @@ export interface Spans {
   readonly isSampled: (caller: Option.Option<Tracer.ExternalSpan>) => boolean
 }
 
+type IsError = (exit: Exit.Exit<unknown, unknown>) => boolean
+
 /** Where spans go; `undefined` where nobody traces. */
 export class Tracing extends Context.Reference<Spans | undefined>("orchestrator/services/Tracing", {
   defaultValue: () => undefined
@@ -30,13 +32,14 @@ export interface SpanOptions {
   readonly attributes: Readonly<Record<string, unknown>>
 }
 
-/** Runs a call in a span below the caller's; without one when it is not sampled. */
+/** Runs a call in a span below the caller's, an error's where `isError` says so; without one when it is not sampled. */
 export const callSpan = <A, E, R>(
   { isSampled, tracer }: Spans,
   caller: Option.Option<Tracer.ExternalSpan>,
   options: SpanOptions,
-  call: Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R> => (isSampled(caller) ? inSpan(tracer, caller, options, call) : call)
+  call: Effect.Effect<A, E, R>,
+  isError: IsError
+): Effect.Effect<A, E, R> => (isSampled(caller) ? inSpan(tracer, caller, options, call, isError) : call)
 
 /** Runs a part of a traced call in a span of its own; what no traced call does has none. */
 export const childSpan = <A, E, R>(
@@ -45,7 +48,7 @@ export const childSpan = <A, E, R>(
   part: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> =>
   Effect.flatMap(Effect.serviceOption(Tracer.ParentSpan), (parent) =>
-    Option.isNone(parent) ? part : inSpan(tracer, parent, options, part)
+    Option.isNone(parent) ? part : inSpan(tracer, parent, options, part, isOfServer)
   )
 
 /** Adds to the span of the call, if it has one, what only shows on the way. */
@@ -59,7 +62,8 @@ const inSpan = <A, E, R>(
   tracer: Tracer.Tracer,
   parent: Option.Option<Tracer.AnySpan>,
   { attributes, kind, name }: SpanOptions,
-  effect: Effect.Effect<A, E, R>
+  effect: Effect.Effect<A, E, R>,
+  isError: IsError
 ): Effect.Effect<A, E, R> =>
   Effect.flatMap(Clock.currentTimeNanos, (startTime) => {
     const root = Option.isNone(parent)
@@ -76,32 +80,31 @@ const inSpan = <A, E, R>(
     for (const [key, value] of Object.entries(attributes)) span.attribute(key, value)
     return Effect.onExit(Effect.provideService(effect, Tracer.ParentSpan, span), (exit) =>
       Effect.map(Clock.currentTimeNanos, (endTime) => {
-        const kind = kindOf(exit)
-        if (kind !== undefined) span.attribute("error.type", kind)
-        span.end(endTime, kind === undefined ? exit : isClients(exit) ? Exit.void : failed(kind))
+        if (Exit.isSuccess(exit)) return span.end(endTime, exit)
+        const kind = kindOf(exit.cause)
+        const isFailed = isError(exit)
+        if (isFailed || kind !== interrupted) span.attribute("error.type", kind)
+        span.end(endTime, isFailed ? failed(kind) : kind === interrupted ? exit : Exit.void)
       })
     ) as Effect.Effect<A, E, R>
   })
 
-/** What it failed with, if it did; not what that says. */
-const kindOf = (exit: Exit.Exit<unknown, unknown>): string | undefined => {
-  if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return undefined
-  const error = Object(Cause.squash(exit.cause)) as { readonly _tag?: unknown }
+const interrupted = "interrupted"
+
+/** What it failed with; not what that says. */
+const kindOf = (cause: Cause.Cause<unknown>): string => {
+  if (Cause.hasInterruptsOnly(cause)) return interrupted
+  const error = Object(Cause.squash(cause)) as { readonly _tag?: unknown }
   return typeof error._tag === "string" ? error._tag : "defect"
 }
 
-/** What is wrong on this side, by OpenTelemetry's rule for servers of gRPC; the rest is the client's to mend. */
-const ofServer: ReadonlySet<string> = new Set([
-  "Unavailable",
-  "Internal",
-  "StoredDataInvalid",
-  "DeadlineExceeded",
-  "Unimplemented"
-])
+const ofServer: ReadonlySet<string> = new Set(["Unavailable", "Internal", "StoredDataInvalid", "DeadlineExceeded"])
 
-const isClients = (exit: Exit.Exit<unknown, unknown>): boolean => {
-  const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
-  return isOrchestratorError(error) && !ofServer.has(error._tag)
+/** Whether a part of a call failed by what is wrong on this side; the rest is the client's to mend. */
+const isOfServer: IsError = (exit) => {
+  if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return false
+  const error = Cause.squash(exit.cause)
+  return !isOrchestratorError(error) || ofServer.has(error._tag)
 }
 
 const failed = (kind: string): Exit.Exit<never, Error> =>

@@ -133,6 +133,8 @@ describe("a client", () => {
     ]) {
       expect(error.message).toContain(`  ${option}`)
     }
+    expect(error.message).toContain("tls.ca: it must be a certificate, PEM")
+    expect(error.message).not.toContain("error:")
   })
 
   it("refuses a request whose fields are of other types", async () => {

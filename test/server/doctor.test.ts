@@ -5,6 +5,7 @@ import { createServer } from "node:net"
 import { join } from "node:path"
 import { expect, it } from "vitest"
 import { execute } from "../support/database.ts"
+import { makePki, one } from "../tls/Pki.ts"
 import * as Program from "./Program.ts"
 
 const env = await Program.envOf(await Program.database())
@@ -75,6 +76,60 @@ it("looks at the rest where some files cannot be used, and names all of them", a
   expect(findings["gRPC port"]).toMatch(/^ok: /)
   expect(Object.keys(findings)).not.toContain("TLS")
   expect([code, stderr]).toEqual([1, "4 problems\n"])
+})
+
+/** Root may read everything, so it becomes somebody else. */
+const asOther: Program.Env =
+  process.getuid?.() === 0 ? { NODE_OPTIONS: "--import data:text/javascript,process.setuid(65534)" } : {}
+
+it("says of files and folders that it may not read who it is", async () => {
+  const folder = await Program.folder()
+  const [channels, certificate, cas] = ["channels.yaml", "tls.crt", "cas"].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string
+  ]
+  for (const file of [channels, certificate]) await fs.writeFile(file, "")
+  await fs.mkdir(cas)
+  for (const path of [channels, certificate, cas]) await fs.chmod(path, 0)
+  const { code, lines } = await doctor({
+    ...Program.freePorts,
+    ...asOther,
+    ORCHESTRATOR_CHANNEL_CONFIG: channels,
+    ORCHESTRATOR_TLS_ENABLED: "true",
+    ORCHESTRATOR_MTLS_ENABLED: "true",
+    ORCHESTRATOR_TLS_CERT_PATH: certificate,
+    ORCHESTRATOR_TLS_KEY_PATH: cas,
+    ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR: cas
+  })
+  await fs.chmod(cas, 0o700)
+  const who = `this process may not read it: it runs as user ${asOther.NODE_OPTIONS === undefined ? process.getuid?.() : 65534}`
+  expect(lines.filter((line) => line.includes("configuration: "))).toEqual([
+    `problem  configuration: ORCHESTRATOR_CHANNEL_CONFIG: ${channels}: ${who}`,
+    `problem  configuration: ORCHESTRATOR_TLS_CERT_PATH: ${certificate}: ${who}`,
+    expect.stringContaining(`ORCHESTRATOR_TLS_KEY_PATH: ${cas}: `),
+    `problem  configuration: ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR: ${cas}: ${who}`
+  ])
+  expect(code).toBe(1)
+})
+
+it("warns of each organization of the channels without a CA, where clients are verified", async () => {
+  const pki = await makePki()
+  await pki.write("channels.yaml", `channels: { mychannel: [${one}, LateMSP] }\n`)
+  const { code, findings, lines } = await doctor({ ...Program.freePorts, ...pki.env })
+  expect(lines.filter((line) => line.includes("has no folder"))).toEqual([
+    'warning  identity: organization "LateMSP" has no folder in ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR: its calls are refused until it has one'
+  ])
+  expect(findings.channels).toBe("ok: 1 channel, 2 organizations")
+  expect(code).toBe(0)
+})
+
+it("looks at no port where the address is not known", async () => {
+  const { code, lines } = await doctor({ ...Program.freePorts, ORCHESTRATOR_GRPC_PORT: "many" })
+  expect(lines[0]).toMatch(/^problem {2}configuration: ORCHESTRATOR_GRPC_PORT: /)
+  expect(lines.filter((line) => / port: /.test(line))).toEqual([])
+  expect(lines.some((line) => line.startsWith("ok       database: "))).toBe(true)
+  expect(code).toBe(1)
 })
 
 it("calls ports that somebody else has a problem, and free ones free", async () => {

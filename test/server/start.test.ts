@@ -1,10 +1,14 @@
 /** How a server starts, alone and beside others, and what it says when it cannot. */
+import { execFile } from "node:child_process"
 import { once } from "node:events"
 import * as fs from "node:fs/promises"
 import { createServer, type Server as NetServer } from "node:net"
+import { join, resolve } from "node:path"
+import { promisify } from "node:util"
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest"
 import { layout } from "../../src/layers/embedded/DataDir.ts"
 import { execute } from "../support/database.ts"
+import { makePki } from "../tls/Pki.ts"
 import * as Gate from "./Gate.ts"
 import * as Program from "./Program.ts"
 
@@ -126,7 +130,7 @@ describe("a database that cannot be used", () => {
   })
 
   /** Each with what to do about it. */
-  const wrong: ReadonlyArray<readonly [string, (url: URL) => void, RegExp]> = [
+  const wrong: ReadonlyArray<readonly [string, (url: URL) => unknown, RegExp]> = [
     ["database", (url) => (url.pathname = "/none"), /Create it, CREATE DATABASE/],
     [
       "host",
@@ -135,6 +139,16 @@ describe("a database that cannot be used", () => {
     ],
     ["port", (url) => (url.href = nowhere), /Nobody listens there: start PostgreSQL/],
     ["sslmode", (url) => url.searchParams.set("sslmode", "require"), /Turn TLS on there .*sslmode=disable/],
+    ["role", (url) => url.searchParams.set("user", "nobody"), /role "nobody" does not exist. Look at the role in/],
+    [
+      "sslkey",
+      async (url) => {
+        const file = join(await Program.folder(), "bad.key")
+        await fs.writeFile(file, "-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----\n")
+        url.search = `?sslmode=require&sslkey=${file}`
+      },
+      /sslkey of the database URL, \/.*: it must hold an unencrypted PEM private key\. Look at .* the files/
+    ],
     [
       "sslrootcert",
       (url) => (url.search = "?sslmode=verify-full&sslrootcert=/no/such/file.pem"),
@@ -144,17 +158,43 @@ describe("a database that cannot be used", () => {
 
   it.each(wrong)("for its %s is told with the way out", async (_, change, wayOut) => {
     const url = new URL(inject("postgres").url)
-    change(url)
+    await change(url)
     const said = await failure({ ...(await Program.envOf({ url: url.href })), ORCHESTRATOR_DATABASE_WAIT: "0" })
     expect(said).toMatch(/^the database cannot be used: /)
     expect(said).toMatch(wayOut)
     expect(said).not.toContain("geheim")
   })
 
-  it("because its role may not make the schema is told with the right that it lacks", async () => {
-    const { adminUrl, url } = await Program.emptyDatabase()
-    await execute(adminUrl, `ALTER DATABASE ${new URL(url).pathname.slice(1)} OWNER TO postgres`)
-    expect(await failure(await Program.envOf({ url }))).toMatch(/permission denied.*GRANT CREATE ON DATABASE/)
+  /** Each with what a superuser does to a database with the schema. */
+  const closed: ReadonlyArray<readonly [string, (name: string) => string, RegExp]> = [
+    [
+      "its role may not make the schema",
+      (name) => `DROP SCHEMA orchestrator CASCADE; ALTER DATABASE ${name} OWNER TO postgres`,
+      /permission denied for database.*GRANT CREATE ON DATABASE/
+    ],
+    [
+      "its role may not connect",
+      (name) => `REVOKE CONNECT ON DATABASE ${name} FROM public, orchestrator`,
+      /permission denied for database.*GRANT CONNECT ON DATABASE/
+    ],
+    [
+      "its role may not use the schema",
+      () => "ALTER SCHEMA orchestrator OWNER TO postgres; REVOKE ALL ON SCHEMA orchestrator FROM orchestrator",
+      /permission denied for schema.*the owner of the schema orchestrator/
+    ],
+    [
+      "it has too many connections",
+      (name) => `ALTER DATABASE ${name} CONNECTION LIMIT 0`,
+      /too many connections.*max_connections, or the CONNECTION LIMIT/
+    ]
+  ]
+
+  it.each(closed)("because %s is told with the way out", async (_, change, wayOut) => {
+    const database = await Program.database()
+    await execute(database.adminUrl, ...change(database.name).split("; "))
+    const said = await failure({ ...(await Program.envOf(database)), ORCHESTRATOR_DATABASE_WAIT: "0" })
+    expect(said).toMatch(/^the database cannot be used: /)
+    expect(said).toMatch(wayOut)
   })
 
   it("whose TLS is not what the URL asks for is not waited for", async () => {
@@ -239,6 +279,40 @@ describe("two servers with a PostgreSQL of their own each", () => {
     const said = await failure(await Program.envOf({ url }))
     expect(said).toMatch(/^the database cannot be used: .*password.*ORCHESTRATOR_DATABASE_URL.* are written %40.*\n$/)
     expect(said).not.toContain("geheim")
+  })
+})
+
+describe("a server that has started names what to try next", () => {
+  const suggestion = async (env: Program.Env): Promise<readonly [Program.Server, string]> => {
+    const server = await Program.serve(env)
+    return [server, /Try next[^:]*: (?:a client, )?(.*)/.exec(server.output())?.[1] ?? ""]
+  }
+
+  const channels = async (text: string): Promise<Program.Env> => ({
+    ...(await Program.envOf(await Program.database())),
+    ORCHESTRATOR_CHANNEL_CONFIG: await Program.channelFile(text)
+  })
+
+  it("the example, with the options that fit it, which then runs", async () => {
+    const env = await channels("channels: { other: [MyOrg1MSP], ours: [MyOrg2MSP, MyOrg1MSP] }")
+    const [server, command] = await suggestion(env)
+    expect(command).toBe(`npm run example -- --address ${server.address} --channel "ours"`)
+    const args = ["examples/federated.ts", "--rounds", "1", "--address", server.address, "--channel", "ours"]
+    const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: resolve(import.meta.dirname, "../..") })
+    expect(stdout).toContain("tasks done")
+  })
+
+  it("with TLS, the CA and the clients' certificates too", async () => {
+    const pki = await makePki()
+    const [server, command] = await suggestion({ ...(await Program.envOf(await Program.database())), ...pki.env })
+    const address = `localhost:${server.address.split(":").at(-1)}`
+    const ca = JSON.stringify(pki.path("server-ca.pem"))
+    expect(command).toBe(`npm run example -- --address ${address} --ca ${ca} --cert-dir <clients' certificates>`)
+  })
+
+  it("a client, where the example's organizations share no channel", async () => {
+    const [, text] = await suggestion(await channels("channels: { mychannel: [MyOrg1MSP], other: [MyOrg2MSP] }"))
+    expect(text).toBe("docs/client.md")
   })
 })
 

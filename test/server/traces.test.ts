@@ -5,9 +5,11 @@ import { client, type Headers } from "../blackbox/Client.ts"
 import { failure } from "../blackbox/Refusals.ts"
 import * as Collector from "./Collector.ts"
 import * as Program from "./Program.ts"
+import * as RawCall from "./RawCall.ts"
 
 const caller = { traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "b7ad6b7169203331" }
 const traceparent = (flags: string) => `00-${caller.traceId}-${caller.spanId}-${flags}`
+const undecodable = "orchestrator.ComputePlanService/UpdatePlan"
 const secret = "a-name-that-no-trace-may-hold"
 
 /** What a server sends of these calls until it has ended. */
@@ -25,6 +27,12 @@ const traced = async (env: Program.Env, headers: Headers) => {
   await one.registerPlan(plan)
   await failure(one.registerPlan(plan))
   one.close()
+  await using raw = await RawCall.connect(server.address)
+  await raw.call({
+    path: `/${undecodable}`,
+    headers: Object.fromEntries(headers),
+    frames: [RawCall.framed(Buffer.from([255]))]
+  })
   expect((await server.stop()).code).toBe(0)
   return { ...collector, resource: collector.resource, key: plan.key }
 }
@@ -75,6 +83,11 @@ describe("traces", async () => {
     })
     // The client's to mend, and no error of the server.
     expect(calls[1]?.attributes["error.type"]).toBe("Conflict")
+    const [broken] = found.spans.filter(({ name }) => name === undecodable)
+    expect(broken).toMatchObject({
+      attributes: { "rpc.grpc.status_code": 3, "error.type": "Undecodable" },
+      status: { code: 1 }
+    })
   })
 
   it("have each transaction below its call, and each statement below that", () => {

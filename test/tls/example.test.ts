@@ -56,6 +56,13 @@ it("says what TLS needs when it gets no connection", async () => {
   expect(ended).toMatchObject({ code: 1, output: expect.stringContaining("--cert-dir") })
 })
 
+it("says that TLS needs its options, and of gRPC's words only the reason, when it is called without them", async () => {
+  const ended = await example("--address", server.address)
+  expect(ended.code).toBe(1)
+  expect(ended.output).toMatch(/^No orchestrator can be reached at \S+ \([^()]{1,60}\)\.$/m)
+  expect(ended.output).toContain("One with TLS needs --ca, and with mutual TLS --cert-dir.")
+})
+
 it("says which options go together, and which file is missing", async () => {
   const alone = await example("--cert-dir", pki.path("clients"))
   expect(alone).toMatchObject({ code: 1, output: expect.stringContaining("--cert-dir needs --ca") })

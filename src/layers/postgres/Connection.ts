@@ -7,6 +7,8 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { ConnectionError, SqlError } from "effect/sql/SqlError"
 import { fileProblem } from "../FileProblem.ts"
+import { certificatesIn, privateKeyIn, refusedByTls } from "../tls/Pem.ts"
+import { unreadableUrl } from "./SqlErrors.ts"
 import { registry } from "./Types.ts"
 
 export interface ConnectionConfig {
@@ -47,18 +49,23 @@ const tlsParameters = ["sslmode", "sslrootcert", "sslcert", "sslkey"]
 const tlsOptions = (url: URL): ConnectionOptions | undefined => {
   const mode = url.searchParams.get("sslmode")
   if (mode !== "require" && mode !== "verify-ca" && mode !== "verify-full") return undefined
-  const file = (name: string) => {
+  const file = (name: string, check: (content: Buffer) => unknown) => {
     const path = url.searchParams.get(name)
     if (path === null) return undefined
     try {
-      return readFileSync(path)
+      const content = readFileSync(path)
+      check(content)
+      return content
     } catch (error) {
       throw new Error(`${name} of the database URL, ${path}: ${fileProblem(error)}`)
     }
   }
-  const ca = file("sslrootcert")
-  const cert = file("sslcert")
-  const key = file("sslkey")
+  const ca = file("sslrootcert", certificatesIn)
+  const cert = file("sslcert", certificatesIn)
+  const key = file("sslkey", privateKeyIn)
+  // Where a connection begins, what TLS refuses would end the process.
+  const refused = refusedByTls({ ca, cert, key })
+  if (refused !== undefined) throw new Error(`TLS cannot use the files of the database URL: ${refused}`)
   return {
     rejectUnauthorized: mode !== "require" || ca !== undefined,
     ...(mode === "verify-full" ? {} : { checkServerIdentity: () => undefined }),
@@ -90,7 +97,7 @@ export const connectionConfig = (options: ConnectionConfig): Effect.Effect<PgCon
       new SqlError({
         reason: new ConnectionError({
           cause,
-          message: "the database URL, or a file that it names, cannot be read",
+          message: unreadableUrl,
           operation: "connect"
         })
       })

@@ -14,7 +14,7 @@ import { EventSignals, type Signal } from "../../services/store/EventSignals.ts"
 import { type ConnectionConfig, connectionConfig } from "./Connection.ts"
 import { schemaProblem } from "./Migrator.ts"
 import { Readers } from "./Session.ts"
-import { reasonOf } from "./SqlErrors.ts"
+import { isConnectionLoss, reasonOf } from "./SqlErrors.ts"
 
 const notifyChannel = "orchestrator_events"
 
@@ -41,43 +41,54 @@ const checkInterval = Duration.seconds(5)
 const answerTimeout = Duration.seconds(5)
 const checkLimit = Duration.sum(checkInterval, answerTimeout)
 
+const closed = "the connection was closed"
+
 export const layer = (config: ConnectionConfig) =>
   Layer.effect(
     EventSignals,
     Effect.gen(function* () {
       const readers = yield* Readers
       const base = yield* connectionConfig(config)
-      let isLost = false
-      // The server's one connection that is always open: also a server that nobody calls tells of the loss, once.
+      const told = new Set<string>()
+      // The server's one connection that is always open: also a server that nobody calls tells of the loss, and of each
+      // reason once: what broke the connection is seldom what keeps the next from being made.
       const lost = <E>(cause: Cause.Cause<E>) =>
         Effect.suspend(() => {
-          if (isLost || Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause)
-          isLost = true
           const error = Cause.squash(cause)
-          const why = isSqlError(error) ? reasonOf(error).short : "it does not answer"
+          const why = isSqlError(error) ? reasonOf(error).short : error === closed ? closed : "it does not answer"
+          if (told.has(why) || Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause)
+          told.add(why)
           return Effect.andThen(
             Effect.logWarning(`the database is out of reach, it is tried again: ${why}`),
             Effect.failCause(cause)
           )
         })
       const found = Effect.suspend(() => {
-        if (!isLost) return Effect.void
-        isLost = false
+        if (told.size === 0) return Effect.void
+        told.clear()
         return Effect.logInfo("the database is within reach again")
       })
       // Nor does a server that nobody calls notice that its tables are gone, or not its own any more.
       let known: string | undefined
       const look = Effect.fnUntraced(function* (connection: PgConnection.PgConnection) {
-        const problem = yield* schemaProblem((text) => Effect.map(connection.query(text), ({ rows }) => rows))
+        const problem = yield* schemaProblem((text) => Effect.map(connection.query(text), ({ rows }) => rows)).pipe(
+          // The connection is well: nothing else that it is for needs the schema.
+          Effect.catchIf(
+            (error) => !isConnectionLoss(error),
+            (error) => Effect.succeed(`the database's schema cannot be looked at: ${reasonOf(error).short}`)
+          )
+        )
         if (problem === known) return
         known = problem
         yield* problem === undefined
           ? Effect.logInfo("the database's schema is right again")
           : Effect.logWarning(problem)
       })
+      // A look that waits for a lock is to say so before it counts as no answer.
+      const listening = { ...base, startupParameters: { ...base.startupParameters, lock_timeout: "1s" } }
       const listen = Stream.unwrap(
         Effect.gen(function* () {
-          const connection = yield* Effect.flatMap(PgConnection.make(base), (made) => made.pin)
+          const connection = yield* Effect.flatMap(PgConnection.make(listening), (made) => made.pin)
           const queue = yield* Effect.timeout(connection.listen(notifyChannel), answerTimeout)
           yield* found
           const check = Effect.timeout(Effect.delay(look(connection), checkInterval), checkLimit)
@@ -94,7 +105,7 @@ export const layer = (config: ConnectionConfig) =>
       )
       return EventSignals.of({
         send: (signal) => Effect.asVoid(readers.query("SELECT pg_notify($1, $2)", [notifyChannel, payloadOf(signal)])),
-        received: Stream.concat(listen, Stream.fail("the connection was closed")).pipe(
+        received: Stream.concat(listen, Stream.fail(closed)).pipe(
           Stream.catchCause((cause) => Stream.fromEffect(lost(cause))),
           Stream.retry(reconnect),
           Stream.orDie

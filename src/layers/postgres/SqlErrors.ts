@@ -24,6 +24,7 @@ const uniqueConstraints: Record<string, AssetName> = {
 
 interface Fields {
   readonly code?: string
+  readonly message?: string
   readonly constraint?: string
   readonly detail?: string
 }
@@ -84,6 +85,9 @@ export const isAway = (error: SqlError): boolean => {
   return code === undefined && error.reason._tag === "ConnectionError" && !error.reason.message?.includes("refused TLS")
 }
 
+/** Of an error that comes before any connection. */
+export const unreadableUrl = "the database URL, or a file that it names, cannot be read"
+
 interface Reason {
   /** In a few words, which name no host, role or password. */
   readonly short: string
@@ -92,6 +96,18 @@ interface Reason {
 }
 
 const url = "ORCHESTRATOR_DATABASE_URL"
+
+const stops: Reason = { short: "it starts or stops", wayOut: "Wait until it has started" }
+
+const noWay: Reason = {
+  short: "no network leads to its host",
+  wayOut: `Look at the host in ${url}, and at the network`
+}
+
+const broken: Reason = {
+  short: "the connection was lost",
+  wayOut: `Look whether PostgreSQL runs where ${url} says`
+}
 
 /** By SQLSTATE, or by the operating system's and TLS's codes. */
 const reasons: Readonly<Record<string, Reason>> = {
@@ -109,13 +125,17 @@ const reasons: Readonly<Record<string, Reason>> = {
   },
   "42501": {
     short: "the role may not do that",
-    wayOut: `Give the role of ${url} the right, GRANT CREATE ON DATABASE … TO …, or make it the owner of the database and of the schema orchestrator`
+    wayOut: `Make the role of ${url} the owner of the schema orchestrator and of all that is in it, as it is of what it makes itself`
   },
   "53300": {
     short: "it has too many connections",
-    wayOut: "Raise its max_connections, or lower ORCHESTRATOR_DATABASE_POOL_SIZE on every server"
+    wayOut:
+      "Raise its max_connections, or the CONNECTION LIMIT of the role or the database, or lower ORCHESTRATOR_DATABASE_POOL_SIZE on every server"
   },
-  "57P03": { short: "it starts or stops", wayOut: "Wait until it has started" },
+  "55P03": { short: "somebody has it locked", wayOut: "Look at pg_locks for who holds it" },
+  "57P01": stops,
+  "57P02": stops,
+  "57P03": stops,
   ECONNREFUSED: {
     short: "the connection is refused",
     wayOut: `Nobody listens there: start PostgreSQL, or look at host and port in ${url}`
@@ -127,7 +147,10 @@ const reasons: Readonly<Record<string, Reason>> = {
     wayOut: `Look at host and port in ${url}, and at firewalls between here and there`
   },
   ENOENT: { short: "there is no such socket", wayOut: `Start PostgreSQL, or look at the socket's folder in ${url}` },
-  ECONNRESET: { short: "the connection was lost", wayOut: `Look whether PostgreSQL runs where ${url} says` }
+  EHOSTUNREACH: noWay,
+  ENETUNREACH: noWay,
+  ECONNRESET: broken,
+  EPIPE: broken
 }
 
 const withoutTls: Reason = {
@@ -140,6 +163,22 @@ const untrusted: Reason = {
   wayOut: `sslrootcert in ${url} must name the file of its CA, and the host must be one of the certificate's names`
 }
 
+const withTls: Reason = {
+  short: "it refuses connections without TLS",
+  wayOut: `Ask for TLS in ${url}, sslmode=verify-full with sslrootcert, or let the role in without it in pg_hba.conf`
+}
+
+/** PostgreSQL calls both rights by the name of the database. */
+const mayNot = (right: "CONNECT" | "CREATE"): Reason => ({
+  short: "the role may not do that",
+  wayOut: `Give the role of ${url} the right, GRANT ${right} ON DATABASE … TO …, or make it the owner of the database`
+})
+
+const unreadable: Reason = {
+  short: "its URL, or a file that it names, cannot be read",
+  wayOut: `Look at ${url}, and at the files that it names`
+}
+
 const unknown: Reason = {
   short: "the connection failed",
   wayOut: `Look at ${url}, and whether the database runs and lets this role in`
@@ -147,7 +186,12 @@ const unknown: Reason = {
 
 /** Why a database cannot be used, and what to do about it. */
 export const reasonOf = (error: SqlError): Reason => {
-  const { code } = fieldsOf(error)
+  const { code, detail, message = "" } = fieldsOf(error)
+  if (error.reason.message === unreadableUrl) return unreadable
+  if (code === "28000" && message.includes("no encryption")) return withTls
+  if (code === "42501" && message.startsWith("permission denied for database")) {
+    return mayNot(detail?.includes("CONNECT") ? "CONNECT" : "CREATE")
+  }
   if (code !== undefined && /CERT|SELF_SIGNED|UNABLE_TO_|ALTNAME/.test(code)) return untrusted
   const known = code === undefined ? undefined : reasons[code]
   if (known !== undefined) return known

@@ -2,14 +2,14 @@
  * The files of TLS: the server's certificate and key, its CA, and the CAs of the organizations, a folder each. They are
  * read and checked as a whole: what is wrong with any of them is told with its name, and nothing of it is used.
  */
-import { createHash, createPrivateKey, type KeyObject, X509Certificate } from "node:crypto"
+import { createHash, type X509Certificate } from "node:crypto"
 import { readdir, readFile, stat } from "node:fs/promises"
 import { join } from "node:path"
-import { createSecureContext } from "node:tls"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { fileProblem } from "../FileProblem.ts"
 import { keyIdOf } from "./KeyIdentifier.ts"
+import { certificatesIn, privateKeyIn, refusedByTls } from "./Pem.ts"
 
 export interface TlsPaths {
   readonly certificate: string
@@ -54,27 +54,6 @@ class Problems extends Error {
   }
 }
 
-const pemBlock = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g
-const pemBegin = /-----BEGIN CERTIFICATE-----/g
-
-const certificatesIn = (text: string): ReadonlyArray<X509Certificate> => {
-  const blocks = text.match(pemBlock) ?? []
-  if (blocks.length !== (text.match(pemBegin) ?? []).length) throw new Error("it ends within a certificate")
-  try {
-    return blocks.map((block) => new X509Certificate(block))
-  } catch {
-    throw new Error("it must hold PEM certificates, and one of these is damaged")
-  }
-}
-
-const privateKeyIn = (content: Buffer): KeyObject => {
-  try {
-    return createPrivateKey(content)
-  } catch {
-    throw new Error("it must hold an unencrypted PEM private key")
-  }
-}
-
 /** Reads a file, or puts down why it cannot be used. */
 const using = async <A>(
   problems: Array<Problem>,
@@ -88,11 +67,6 @@ const using = async <A>(
     problems.push({ variable, why: `${path}: ${fileProblem(error)}` })
     return undefined
   }
-}
-
-const nonEmpty = (certificates: ReadonlyArray<X509Certificate>): ReadonlyArray<X509Certificate> => {
-  if (certificates.length === 0) throw new Error("it must hold PEM certificates")
-  return certificates
 }
 
 const folder = "ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR"
@@ -147,7 +121,7 @@ const readCas = async (
   file: string
 ): Promise<ReadonlyArray<CaCertificate>> =>
   (await using(problems, variable, file, (content) =>
-    nonEmpty(certificatesIn(content.toString())).map((certificate) => ({
+    certificatesIn(content).map((certificate) => ({
       file,
       certificate,
       key: certificate.publicKey.export({ type: "spki", format: "der" }).toString("base64"),
@@ -187,25 +161,15 @@ const twins = (owners: ReadonlyArray<ReadonlyArray<CaCertificate>>): ReadonlyArr
   return problems
 }
 
-/** Why TLS would not take these, such as a key that it finds too weak. */
-const unusable = (certificate: Buffer, key: Buffer, trusted: ReadonlyArray<string>): ReadonlyArray<Problem> => {
-  try {
-    createSecureContext({ cert: certificate, key, ca: [...trusted] })
-    return []
-  } catch (error) {
-    return [{ variable: "ORCHESTRATOR_TLS_CERT_PATH", why: `TLS cannot use the certificates: ${fileProblem(error)}` }]
-  }
-}
-
 const readAll = async (paths: TlsPaths): Promise<TlsFiles> => {
   const problems: Array<Problem> = []
   const certificate = await using(problems, "ORCHESTRATOR_TLS_CERT_PATH", paths.certificate, (content) => {
-    nonEmpty(certificatesIn(content.toString()))
+    certificatesIn(content)
     return content
   })
   const key = await using(problems, "ORCHESTRATOR_TLS_KEY_PATH", paths.key, (content) => {
     const privateKey = privateKeyIn(content)
-    const [own] = certificatesIn(certificate?.toString() ?? "")
+    const [own] = certificate === undefined ? [] : certificatesIn(certificate)
     if (own?.checkPrivateKey(privateKey) === false) throw new Error(`it is not the key of ${paths.certificate}`)
     return content
   })
@@ -220,7 +184,9 @@ const readAll = async (paths: TlsPaths): Promise<TlsFiles> => {
     problems.push({ variable: folder, why: `${paths.clientCaFolder}: it holds no folder of an organization` })
   }
   if (certificate !== undefined && key !== undefined && problems.length === 0) {
-    problems.push(...unusable(certificate, key, trusted))
+    const refused = refusedByTls({ cert: certificate, key, ca: [...trusted] })
+    const why = `TLS cannot use the certificates: ${refused}`
+    if (refused !== undefined) problems.push({ variable: "ORCHESTRATOR_TLS_CERT_PATH", why })
   }
   if (problems.length > 0 || certificate === undefined || key === undefined) throw new Problems(problems)
   const hash = createHash("sha256").update(certificate).update(key)

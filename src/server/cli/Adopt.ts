@@ -14,6 +14,7 @@ import * as OldDatabase from "../../layers/postgres/adoption/OldDatabase.ts"
 import * as Target from "../../layers/postgres/adoption/Target.ts"
 import { type Table, tables } from "../../schema/Adoption.ts"
 import type { ChannelMap } from "../../services/Channels.ts"
+import { count } from "./Count.ts"
 
 /** Nothing was written, or the databases differ; the reasons have been printed. */
 export class AdoptionFailed extends Data.TaggedError("AdoptionFailed")<{ readonly message: string }> {}
@@ -220,9 +221,9 @@ export const verify = (options: Pick<AdoptOptions, "channels" | "configured" | "
       yield* Console.log(`${compared} assets and events compared: no difference`)
       return
     }
-    yield* Console.log(`${compared} assets and events compared: ${differences.count} differences`)
+    yield* Console.log(`${compared} assets and events compared: ${count(differences.count, "difference")}`)
     yield* differences.print
-    return yield* new AdoptionFailed({ message: `the databases differ in ${differences.count} places` })
+    return yield* new AdoptionFailed({ message: `the databases differ in ${count(differences.count, "place")}` })
   }).pipe(
     Effect.scoped,
     Effect.onInterrupt(() => say("interrupted: nothing is proven"))

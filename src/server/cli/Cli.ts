@@ -20,6 +20,7 @@ import type { ChannelName } from "../../schema/Key.ts"
 import { chooseDatabase, type Running, type StartError, start, startInMemory, version } from "../App.ts"
 import { hostOf } from "../Ports.ts"
 import * as Configuration from "./Configuration.ts"
+import { count } from "./Count.ts"
 import * as Doctor from "./Doctor.ts"
 import * as EventsTail from "./EventsTail.ts"
 
@@ -29,27 +30,31 @@ export class Unsuccessful extends Data.TaggedError("Unsuccessful")<{ readonly me
 /** In the repository there is one, in the package there is none. */
 const hasExample = existsSync(new URL("../../../examples/federated.ts", import.meta.url))
 
-/** The example's own, of its address, and of the two development organizations. */
-const exampleCommand = ({ ORCHESTRATOR_MTLS_ENABLED: mutual, tls }: AppConfig.AppConfig, running: Running): string => {
-  const isHere = running.address === "127.0.0.1" || running.address === "0.0.0.0"
+/** A channel of the two organizations that the example has. */
+const exampleChannel = ({ channels }: Running): string | undefined =>
+  [...channels].find(([, ids]) => ["MyOrg1MSP", "MyOrg2MSP"].every((id) => ids.includes(id)))?.[0]
+
+/** With the options that this server asks for, where they are not the example's own. */
+const exampleCommand = (config: AppConfig.AppConfig, { address, grpcPort }: Running, channel: string): string => {
+  const { ORCHESTRATOR_MTLS_ENABLED: mutual, ORCHESTRATOR_TLS_SERVER_CA_CERT: ca, tls } = config
+  const reached = address === "0.0.0.0" ? "127.0.0.1" : address === "::" ? "::1" : address
   // With TLS it must be a name that the certificate has.
-  const host = tls !== undefined ? "localhost" : isHere ? "127.0.0.1" : hostOf(running.address)
+  const [host, standard] = tls === undefined ? [hostOf(reached), "127.0.0.1"] : ["localhost", "localhost"]
   const options = [
-    ...(running.grpcPort === 9000 && (isHere || tls !== undefined) ? [] : [`--address ${host}:${running.grpcPort}`]),
-    ...(tls === undefined ? [] : ["--ca <the server's CA>"]),
+    ...(host === standard && grpcPort === 9000 ? [] : [`--address ${host}:${grpcPort}`]),
+    ...(channel === "mychannel" ? [] : [`--channel ${JSON.stringify(channel)}`]),
+    ...(tls === undefined ? [] : [`--ca ${ca === undefined ? "<the server's CA>" : JSON.stringify(ca)}`]),
     ...(tls === undefined || !mutual ? [] : ["--cert-dir <clients' certificates>"])
   ]
   return `npm run example${options.length === 0 ? "" : ` -- ${options.join(" ")}`}`
 }
 
-/** What the example asks of a channel. */
-const canRunExample = ({ channels }: Running): boolean =>
-  ["MyOrg1MSP", "MyOrg2MSP"].every((id) => channels.get("mychannel")?.includes(id))
-
-const next = (config: AppConfig.AppConfig, running: Running): string =>
-  hasExample && canRunExample(running)
-    ? `Try next, in another terminal: ${exampleCommand(config, running)}`
+const next = (config: AppConfig.AppConfig, running: Running): string => {
+  const channel = exampleChannel(running)
+  return hasExample && channel !== undefined
+    ? `Try next, in another terminal: ${exampleCommand(config, running, channel)}`
     : "Try next: a client, docs/client.md"
+}
 
 const greeting = (config: AppConfig.AppConfig, running: Running): string =>
   [
@@ -146,7 +151,7 @@ const doctor = Command.make("doctor", {}, () =>
     const findings = yield* Doctor.examineAll(yield* root)
     for (const { level, text, what } of findings) yield* Console.log(`${level.padEnd(8)} ${what}: ${text}`)
     const problems = findings.filter((finding) => finding.level === "problem").length
-    if (problems > 0) return yield* new Unsuccessful({ message: Doctor.count(problems, "problem") })
+    if (problems > 0) return yield* new Unsuccessful({ message: count(problems, "problem") })
   })
 ).pipe(Command.withDescription("Look at configuration, certificates, database, clock and ports, and say what is wrong"))
 

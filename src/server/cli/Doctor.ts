@@ -17,6 +17,7 @@ import { grpcPortHeader } from "../HttpServer.ts"
 import { hostOf, portProblem } from "../Ports.ts"
 import type { Given } from "./Configuration.ts"
 import * as Configuration from "./Configuration.ts"
+import { count } from "./Count.ts"
 
 /** One thing that was looked at. */
 export interface Finding {
@@ -24,9 +25,6 @@ export interface Finding {
   readonly level: "ok" | "warning" | "problem"
   readonly text: string
 }
-
-/** `1 problem`, `2 problems`. */
-export const count = (number: number, what: string): string => `${number} ${what}${number === 1 ? "" : "s"}`
 
 const finding = (what: string, level: Finding["level"], text: string): Finding => ({ what, level, text })
 
@@ -43,8 +41,8 @@ const certificateFinding = (what: string, certificate: X509Certificate, now: num
     return finding(what, "problem", `not valid before ${certificate.validFrom}`)
   if (days < 0) return finding(what, "problem", `expired on ${certificate.validTo}: put a new one in its place`)
   return days < soon
-    ? finding(what, "warning", `${until}, ${days} days: renew it`)
-    : finding(what, "ok", `${until}, ${days} days`)
+    ? finding(what, "warning", `${until}, ${count(days, "day")}: renew it`)
+    : finding(what, "ok", `${until}, ${count(days, "day")}`)
 }
 
 const certificates = (files: TlsFiles, now: number): ReadonlyArray<Finding> => [
@@ -118,8 +116,14 @@ const portFinding = (
       ? finding(what, "ok", `${place}: a substra-orchestrator serves there`)
       : finding(what, "problem", `${place} cannot be listened on: ${problem}. Set ${variable} to another`)
 
+interface Ports {
+  readonly findings: ReadonlyArray<Finding>
+  /** Whether a server of this configuration runs. */
+  readonly isServed: boolean
+}
+
 /** Both ports: free, taken by a server of this configuration, or by somebody else. */
-const ports = (address: string, grpcPort: number, httpPort: number) =>
+const ports = (address: string, grpcPort: number, httpPort: number): Effect.Effect<Ports> =>
   Effect.gen(function* () {
     const grpc = yield* portProblem(address, grpcPort)
     const http = yield* portProblem(address, httpPort)
@@ -147,16 +151,19 @@ interface Unknown {
   readonly channels: boolean
   readonly security: boolean
   readonly database: boolean
+  readonly ports: boolean
 }
 
-const nothing: Unknown = { channels: false, security: false, database: false }
+const nothing: Unknown = { channels: false, security: false, database: false, ports: false }
 
 /** Everything that is known, in the order in which a start needs it. */
 const examine = (config: AppConfig, unknown: Unknown): Effect.Effect<ReadonlyArray<Finding>> =>
   Effect.gen(function* () {
     const address = addressOf(config, { isLocal: config.ORCHESTRATOR_DATABASE_URL === undefined })
     const organizations = new Set([...config.channels.values()].flat())
-    const { findings, isServed } = yield* ports(address, config.ORCHESTRATOR_GRPC_PORT, config.ORCHESTRATOR_HTTP_PORT)
+    const { findings, isServed } = unknown.ports
+      ? { findings: [], isServed: false }
+      : yield* ports(address, config.ORCHESTRATOR_GRPC_PORT, config.ORCHESTRATOR_HTTP_PORT)
     const channels = `${count(config.channels.size, "channel")}, ${count(organizations.size, "organization")}`
     return [
       ...(unknown.channels ? [] : [finding("channels", "ok", channels)]),
@@ -182,7 +189,9 @@ export const examineAll = (given: Given): Effect.Effect<ReadonlyArray<Finding>, 
     const unknown: Unknown = {
       channels: wrong.includes("ORCHESTRATOR_CHANNEL_CONFIG"),
       security: wrong.some(isOfSecurity),
-      database: wrong.includes("ORCHESTRATOR_DATABASE_URL")
+      database: wrong.includes("ORCHESTRATOR_DATABASE_URL"),
+      // Without an address of its own, a server's is by its database.
+      ports: wrong.some((variable) => /_PORT$|_LISTEN_ADDRESS$|_DATABASE_URL$/.test(variable))
     }
     const rest = yield* Configuration.load(given, unknown.channels ? loadWithoutChannels : load, [
       ...wrong,
