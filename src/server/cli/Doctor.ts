@@ -12,7 +12,7 @@ import {
 } from "../../layers/config/AppConfig.ts"
 import * as Migrator from "../../layers/postgres/Migrator.ts"
 import type { TlsFiles } from "../../layers/tls/TlsFiles.ts"
-import { addressOf } from "../App.ts"
+import { addressOf } from "../ChosenStore.ts"
 import { grpcPortHeader } from "../HttpServer.ts"
 import { hostOf, portProblem } from "../Ports.ts"
 import type { Given } from "./Configuration.ts"

@@ -8,7 +8,9 @@ import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
 import * as Redacted from "effect/Redacted"
 import type { AppConfig } from "../../layers/config/AppConfig.ts"
 import * as Logging from "../../layers/Logging.ts"
-import { onDatabase, prepare, type StartError } from "../App.ts"
+import type { StartError } from "../App.ts"
+import { onDatabase } from "../ChosenStore.ts"
+import { prepare } from "../ConfiguredServices.ts"
 import type { Order, Question, Report } from "./Messages.ts"
 
 /** Done once it is on its way, since a process may end after it. */

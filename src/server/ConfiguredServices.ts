@@ -1,0 +1,117 @@
+/** The services on a store, with what the configuration says of channels, certificates, identity, limits and traces. */
+import { ServerCredentials } from "@grpc/grpc-js"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as SubscriptionRef from "effect/SubscriptionRef"
+import { type AppConfig, channelsFile, missingCas, tlsFiles } from "../layers/config/AppConfig.ts"
+import { reloading } from "../layers/config/Reload.ts"
+import * as ServiceLayers from "../layers/Services.ts"
+import * as Tracing from "../layers/Tracing.ts"
+import * as CertificateIdentity from "../layers/tls/CertificateIdentity.ts"
+import { Channels } from "../services/Channels.ts"
+import { ClientIdentity } from "../services/ClientIdentity.ts"
+import { addressOf, type ChosenStore } from "./ChosenStore.ts"
+import * as GrpcServer from "./GrpcServer.ts"
+import * as HttpServer from "./HttpServer.ts"
+import { handlers } from "./handlers/index.ts"
+import type { ListenError } from "./Ports.ts"
+import * as ProcessMetrics from "./ProcessMetrics.ts"
+import { TlsCredentials } from "./TlsCredentials.ts"
+import { version } from "./Version.ts"
+
+/** The channels; those of a file change with it. */
+const reloadingChannels = (config: AppConfig) => {
+  const { ORCHESTRATOR_CHANNEL_CONFIG: file, channels } = config
+  return file === undefined
+    ? SubscriptionRef.make(channels)
+    : reloading({
+        what: "channels",
+        initial: channels,
+        read: channelsFile(file),
+        fingerprint: (content) => JSON.stringify([...content]),
+        interval: config.ORCHESTRATOR_RELOAD_INTERVAL
+      })
+}
+
+interface Security {
+  readonly credentials: ServerCredentials
+  readonly identity: Layer.Layer<ClientIdentity>
+}
+
+/** How connections are secured and clients are known; certificates change with their files. */
+const security = (config: AppConfig): Effect.Effect<Security, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { tls } = config
+    if (tls === undefined) {
+      return { credentials: ServerCredentials.createInsecure(), identity: ClientIdentity.layerTrusting }
+    }
+    const files = yield* reloading({
+      what: "certificates",
+      initial: tls.files,
+      read: tlsFiles(tls.paths),
+      fingerprint: (content) => content.fingerprint,
+      interval: config.ORCHESTRATOR_RELOAD_INTERVAL
+    })
+    const credentials = new TlsCredentials(tls.files, config.ORCHESTRATOR_MTLS_ENABLED)
+    yield* Effect.forkScoped(
+      Stream.runForEach(SubscriptionRef.changes(files), (current) => Effect.sync(() => credentials.update(current)))
+    )
+    if (!config.ORCHESTRATOR_VERIFY_CLIENT_MSP_ID) return { credentials, identity: ClientIdentity.layerTrusting }
+    for (const missing of missingCas(config)) yield* Effect.logWarning(missing)
+    return { credentials, identity: CertificateIdentity.layer(files) }
+  })
+
+/** The services, started. */
+export interface Prepared {
+  /** Why the store keeps them from their work; undefined when it does not. */
+  readonly readiness: Effect.Effect<string | undefined>
+  /** Serves them until the scope closes. */
+  readonly grpc: Effect.Effect<GrpcServer.GrpcServer, ListenError, Scope.Scope>
+}
+
+/** The services on a store, with what the configuration says of channels, identity and traces. */
+export const prepare = <E>(config: AppConfig, store: ChosenStore<E>): Effect.Effect<Prepared, E, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { credentials, identity } = yield* security(config)
+    const services = yield* Layer.build(
+      ServiceLayers.layer({
+        version,
+        retryBudget: config.ORCHESTRATOR_TX_RETRY_BUDGET,
+        maxEventSize: config.ORCHESTRATOR_GRPC_MAX_RESPONSE_SIZE,
+        batchSize: config.ORCHESTRATOR_REPLAY_EVENTS_BATCH_SIZE,
+        ring: { maxEvents: config.ORCHESTRATOR_EVENT_RING_SIZE, maxBytes: config.ORCHESTRATOR_EVENT_RING_BYTES }
+      }).pipe(
+        Layer.provideMerge(store.layer),
+        Layer.provideMerge(Channels.layerFrom(yield* reloadingChannels(config))),
+        Layer.provideMerge(identity),
+        Layer.provideMerge(Tracing.layer(config, version))
+      )
+    )
+    if (config.METRICS_ENABLED) yield* Layer.build(ProcessMetrics.layer(version))
+    const grpc = Effect.flatMap(handlers, (all) =>
+      GrpcServer.make(all, {
+        address: addressOf(config, store),
+        port: config.ORCHESTRATOR_GRPC_PORT,
+        credentials,
+        maxRequestSize: config.ORCHESTRATOR_GRPC_MAX_REQUEST_SIZE,
+        maxResponseSize: config.ORCHESTRATOR_GRPC_MAX_RESPONSE_SIZE,
+        callTimeout: config.ORCHESTRATOR_GRPC_CALL_TIMEOUT,
+        slowCall: config.ORCHESTRATOR_SLOW_CALL,
+        stalledSubscriberTimeout: config.ORCHESTRATOR_STALLED_SUBSCRIBER_TIMEOUT,
+        drainTimeout: config.ORCHESTRATOR_DRAIN_TIMEOUT,
+        limits: {
+          calls: config.ORCHESTRATOR_MAX_CALLS,
+          callsPerOrganization: config.ORCHESTRATOR_MAX_CALLS_PER_ORGANIZATION,
+          waitingPerOrganization: config.ORCHESTRATOR_MAX_WAITING_CALLS_PER_ORGANIZATION,
+          streamsPerOrganization: config.ORCHESTRATOR_MAX_STREAMS_PER_ORGANIZATION
+        },
+        maxEventLoopDelay: config.ORCHESTRATOR_MAX_EVENT_LOOP_DELAY
+      })
+    )
+    return {
+      readiness: Effect.provide(HttpServer.databaseReadiness, services),
+      grpc: Effect.provide(grpc, services)
+    }
+  })
