@@ -122,7 +122,8 @@ it.each([
   ["ORCHESTRATOR_MAX_WAITING_CALLS_PER_ORGANIZATION", "-1"],
   ["ORCHESTRATOR_MAX_STREAMS_PER_ORGANIZATION", "0"]
 ])("%s cannot be %s", async (name, value) => {
-  expect(namesIn(await problemsOf({ [name]: value }))).toEqual([name])
+  const env = { ORCHESTRATOR_CHANNEL_CONFIG: await channelFile(), [name]: value }
+  expect(namesIn(await problemsOf(env))).toEqual([name])
 })
 
 it.each([
@@ -187,6 +188,27 @@ describe("a file of TLS that cannot be used is told with its variable and its pa
       expect.stringMatching(/^ORCHESTRATOR_TLS_KEY_PATH: it must name the key/)
     ])
   })
+
+  it("and those that are named where others are missing, or TLS_ENABLED cannot be used", async () => {
+    expect(
+      namesIn(
+        await problemsOf({
+          ...pki.env,
+          ORCHESTRATOR_TLS_CERT_PATH: "",
+          ORCHESTRATOR_TLS_KEY_PATH: locked,
+          ORCHESTRATOR_TLS_SERVER_CA_CERT: key,
+          ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR: folder
+        })
+      )
+    ).toEqual([
+      "ORCHESTRATOR_TLS_CERT_PATH",
+      "ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR",
+      "ORCHESTRATOR_TLS_KEY_PATH",
+      "ORCHESTRATOR_TLS_SERVER_CA_CERT"
+    ])
+    const unclear = { ...pki.env, ORCHESTRATOR_TLS_ENABLED: "yes", ORCHESTRATOR_TLS_KEY_PATH: locked }
+    expect(namesIn(await problemsOf(unclear))).toEqual(["ORCHESTRATOR_TLS_ENABLED", "ORCHESTRATOR_TLS_KEY_PATH"])
+  })
 })
 
 it.each([
@@ -200,6 +222,10 @@ it.each([
 it("a database of one's own needs a file of channels", async () => {
   expect(await problemsOf({ ORCHESTRATOR_DATABASE_URL: "postgresql://127.0.0.1/orchestrator" })).toEqual([
     expect.stringContaining("ORCHESTRATOR_CHANNEL_CONFIG: it must name the file of channels")
+  ])
+  expect(namesIn(await problemsOf({ ORCHESTRATOR_DATABASE_URL: "http://127.0.0.1/orchestrator" }))).toEqual([
+    "ORCHESTRATOR_CHANNEL_CONFIG",
+    "ORCHESTRATOR_DATABASE_URL"
   ])
 })
 

@@ -5,12 +5,16 @@ import * as fs from "node:fs/promises"
 import { createServer, type Server as NetServer } from "node:net"
 import { join, resolve } from "node:path"
 import { promisify } from "node:util"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest"
+import * as EmbeddedPostgres from "../../src/layers/EmbeddedPostgres.ts"
 import { layout } from "../../src/layers/embedded/DataDir.ts"
 import { execute } from "../support/database.ts"
 import { makePki } from "../tls/Pki.ts"
 import * as Gate from "./Gate.ts"
 import * as Program from "./Program.ts"
+import * as Session from "./Session.ts"
 
 /** How a start ended that had to fail: in one message on a few lines, without a stack. */
 const failure = async (env: Program.Env): Promise<string> => {
@@ -195,6 +199,43 @@ describe("a database that cannot be used", () => {
     const said = await failure({ ...(await Program.envOf(database)), ORCHESTRATOR_DATABASE_WAIT: "0" })
     expect(said).toMatch(/^the database cannot be used: /)
     expect(said).toMatch(wayOut)
+  })
+
+  /** Starts on a database of this PostgreSQL once its pg_hba.conf begins with these lines, for as long as it takes. */
+  const failureWithHba = async (env: Program.Env, adminUrl: string, lines: string): Promise<string> => {
+    await using session = await Session.open(adminUrl)
+    const [row] = await session.query("SELECT current_setting('hba_file') AS file")
+    const file = String(row?.file)
+    const before = await fs.readFile(file, "utf8")
+    await fs.writeFile(file, `${lines}\n${before}`)
+    await session.query("SELECT pg_reload_conf()")
+    const said = await failure({ ...env, ORCHESTRATOR_DATABASE_WAIT: "0" })
+    await fs.writeFile(file, before)
+    return said
+  }
+
+  it("because pg_hba.conf does not let its role in is told with the way out", async () => {
+    const database = await Program.database()
+    const env = await Program.envOf(database)
+    const said = await failureWithHba(env, Program.administration(), `local ${database.name} all reject`)
+    expect(said).toMatch(/for host "\[local\]".*Give the role an entry in pg_hba.conf, for this database\n$/)
+  })
+
+  it("because pg_hba.conf may let its role in with TLS only is told with that way out too", async () => {
+    // Where the folder's name is too long for a socket it listens on TCP.
+    const dataDir = join(await Program.folder(), "long-".repeat(20))
+    const postgres = EmbeddedPostgres.start({ dataDir, settings: { fsync: "off" } })
+    const refused = Effect.flatMap(postgres, ({ adminUrl, url }) =>
+      Effect.promise(async () =>
+        failureWithHba(
+          await Program.envOf({ url: Redacted.value(url) }),
+          Redacted.value(adminUrl),
+          "hostssl all all all trust\nhost all orchestrator all reject"
+        )
+      )
+    )
+    const said = await Effect.runPromise(Effect.scoped(refused))
+    expect(said).toMatch(/no encryption.*Give the role an entry in pg_hba.conf.* if it has one for TLS, hostssl, ask/)
   })
 
   it("whose TLS is not what the URL asks for is not waited for", async () => {

@@ -335,7 +335,7 @@ const tlsProblems = (values: Values): Problems => [
   ...(values.ORCHESTRATOR_TLS_ENABLED && values.ORCHESTRATOR_TLS_KEY_PATH === undefined
     ? ["ORCHESTRATOR_TLS_KEY_PATH: it must name the key of the certificate, since ORCHESTRATOR_TLS_ENABLED is true"]
     : []),
-  ...(values.ORCHESTRATOR_MTLS_ENABLED && !values.ORCHESTRATOR_TLS_ENABLED
+  ...(values.ORCHESTRATOR_MTLS_ENABLED && values.ORCHESTRATOR_TLS_ENABLED === false
     ? ["ORCHESTRATOR_MTLS_ENABLED: mutual TLS needs TLS, set ORCHESTRATOR_TLS_ENABLED to true too"]
     : []),
   ...(values.ORCHESTRATOR_MTLS_ENABLED &&
@@ -343,7 +343,7 @@ const tlsProblems = (values: Values): Problems => [
   values.ORCHESTRATOR_TLS_SERVER_CA_CERT === undefined
     ? ["ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR: it must name the folder of the CAs that clients' certificates come from"]
     : []),
-  ...(values.ORCHESTRATOR_VERIFY_CLIENT_MSP_ID && !values.ORCHESTRATOR_MTLS_ENABLED
+  ...(values.ORCHESTRATOR_VERIFY_CLIENT_MSP_ID && values.ORCHESTRATOR_MTLS_ENABLED === false
     ? [
         "ORCHESTRATOR_VERIFY_CLIENT_MSP_ID: without client certificates there is nothing to verify, set ORCHESTRATOR_MTLS_ENABLED to true too"
       ]
@@ -355,19 +355,23 @@ const tlsProblems = (values: Values): Problems => [
     : [])
 ]
 
+/** What the files of TLS hold; where some are not named, what is wrong with the others. */
 const readTls = (values: Values): Effect.Effect<Result.Result<AppConfig["tls"], Problems>> => {
   const problems = tlsProblems(values)
   const { ORCHESTRATOR_TLS_CERT_PATH: certificate, ORCHESTRATOR_TLS_KEY_PATH: key } = values
-  if (problems.length > 0) return Effect.succeed(Result.fail(problems))
-  if (!values.ORCHESTRATOR_TLS_ENABLED || certificate === undefined || key === undefined) {
-    return Effect.succeed(Result.succeed(undefined))
+  if (values.ORCHESTRATOR_TLS_ENABLED === false) {
+    return Effect.succeed(problems.length > 0 ? Result.fail(problems) : Result.succeed(undefined))
   }
-  const paths: TlsPaths = {
-    certificate,
-    key,
+  const others = {
     serverCa: values.ORCHESTRATOR_TLS_SERVER_CA_CERT,
     clientCaFolder: values.ORCHESTRATOR_MTLS_ENABLED ? values.ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR : undefined
   }
+  if (problems.length > 0 || certificate === undefined || key === undefined) {
+    return Effect.map(TlsFilesModule.check({ certificate, key, ...others }), (found) =>
+      Result.fail([...problems, ...found.map(problemText)])
+    )
+  }
+  const paths: TlsPaths = { certificate, key, ...others }
   return Effect.map(
     tlsFiles(paths),
     Result.map((files) => ({ paths, files }))
@@ -385,11 +389,13 @@ export const missingCas = (config: AppConfig): ReadonlyArray<string> =>
         )
     : []
 
+const problemText = ({ variable, why }: TlsFilesModule.Problem): string => `${variable}: ${why}`
+
 /** The files of TLS, or what is wrong with them, by variable. */
 export const tlsFiles = (paths: TlsPaths): Effect.Effect<Result.Result<TlsFiles, Problems>> =>
   Effect.map(
     TlsFilesModule.read(paths),
-    Result.mapError((found) => found.map(({ variable, why }) => `${variable}: ${why}`))
+    Result.mapError((found) => found.map(problemText))
   )
 
 /** The file of channels, or what is wrong with it. */
@@ -402,8 +408,10 @@ export const channelsFile = (file: string): Effect.Effect<Result.Result<ChannelM
 /** The file of channels; without one, a server with a database of its own has the development channels. */
 const readChannels = (values: Values): Effect.Effect<Result.Result<ChannelMap, Problems>> => {
   if (values.ORCHESTRATOR_CHANNEL_CONFIG !== undefined) return channelsFile(values.ORCHESTRATOR_CHANNEL_CONFIG)
+  // A value that cannot be used is not among them.
+  const isEmbedded = "ORCHESTRATOR_DATABASE_URL" in values && values.ORCHESTRATOR_DATABASE_URL === undefined
   return Effect.succeed(
-    values.ORCHESTRATOR_DATABASE_URL === undefined
+    isEmbedded
       ? Result.succeed(ChannelsFile.developmentChannels)
       : Result.fail([
           "ORCHESTRATOR_CHANNEL_CONFIG: it must name the file of channels, development channels are for the embedded database only"

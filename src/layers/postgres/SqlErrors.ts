@@ -163,9 +163,14 @@ const untrusted: Reason = {
   wayOut: `sslrootcert in ${url} must name the file of its CA, and the host must be one of the certificate's names`
 }
 
-const withTls: Reason = {
-  short: "it refuses connections without TLS",
-  wayOut: `Ask for TLS in ${url}, sslmode=verify-full with sslrootcert, or let the role in without it in pg_hba.conf`
+const outside = "its pg_hba.conf does not let the role in"
+
+const notLetIn: Reason = { short: outside, wayOut: "Give the role an entry in pg_hba.conf, for this database" }
+
+/** Which of both it is does not show. */
+const notLetInPlain: Reason = {
+  short: outside,
+  wayOut: `Give the role an entry in pg_hba.conf, for this database and from here; if it has one for TLS, hostssl, ask for TLS in ${url}: sslmode=verify-full with sslrootcert`
 }
 
 /** PostgreSQL calls both rights by the name of the database. */
@@ -188,7 +193,9 @@ const unknown: Reason = {
 export const reasonOf = (error: SqlError): Reason => {
   const { code, detail, message = "" } = fieldsOf(error)
   if (error.reason.message === unreadableUrl) return unreadable
-  if (code === "28000" && message.includes("no encryption")) return withTls
+  if (code === "28000" && message.includes("pg_hba.conf")) {
+    return message.includes("no encryption") && !message.includes("[local]") ? notLetInPlain : notLetIn
+  }
   if (code === "42501" && message.startsWith("permission denied for database")) {
     return mayNot(detail?.includes("CONNECT") ? "CONNECT" : "CREATE")
   }

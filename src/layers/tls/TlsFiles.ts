@@ -20,6 +20,9 @@ export interface TlsPaths {
   readonly clientCaFolder: string | undefined
 }
 
+/** Those that a configuration names. */
+export type NamedPaths = { readonly [File in keyof TlsPaths]: TlsPaths[File] | undefined }
+
 /** A CA certificate and the file that holds it. */
 export interface CaCertificate {
   readonly file: string
@@ -46,21 +49,14 @@ export interface Problem {
   readonly why: string
 }
 
-class Problems extends Error {
-  readonly problems: ReadonlyArray<Problem>
-  constructor(problems: ReadonlyArray<Problem>) {
-    super("TLS files cannot be used")
-    this.problems = problems
-  }
-}
-
 /** Reads a file, or puts down why it cannot be used. */
 const using = async <A>(
   problems: Array<Problem>,
   variable: string,
-  path: string,
+  path: string | undefined,
   use: (content: Buffer) => A
 ): Promise<A | undefined> => {
+  if (path === undefined) return undefined
   try {
     return use(await readFile(path))
   } catch (error) {
@@ -161,8 +157,8 @@ const twins = (owners: ReadonlyArray<ReadonlyArray<CaCertificate>>): ReadonlyArr
   return problems
 }
 
-const readAll = async (paths: TlsPaths): Promise<TlsFiles> => {
-  const problems: Array<Problem> = []
+/** Undefined where there are problems, or no certificate or key is named. */
+const readNamed = async (paths: NamedPaths, problems: Array<Problem>): Promise<TlsFiles | undefined> => {
   const certificate = await using(problems, "ORCHESTRATOR_TLS_CERT_PATH", paths.certificate, (content) => {
     certificatesIn(content)
     return content
@@ -188,7 +184,7 @@ const readAll = async (paths: TlsPaths): Promise<TlsFiles> => {
     const why = `TLS cannot use the certificates: ${refused}`
     if (refused !== undefined) problems.push({ variable: "ORCHESTRATOR_TLS_CERT_PATH", why })
   }
-  if (problems.length > 0 || certificate === undefined || key === undefined) throw new Problems(problems)
+  if (problems.length > 0 || certificate === undefined || key === undefined) return undefined
   const hash = createHash("sha256").update(certificate).update(key)
   for (const [organization, certificates] of organizations) {
     hash.update(`\n${organization}`)
@@ -199,12 +195,16 @@ const readAll = async (paths: TlsPaths): Promise<TlsFiles> => {
 
 /** All files, or everything that is wrong with them. */
 export const read = (paths: TlsPaths): Effect.Effect<Result.Result<TlsFiles, ReadonlyArray<Problem>>> =>
-  Effect.promise(() =>
-    readAll(paths).then(
-      (files): Result.Result<TlsFiles, ReadonlyArray<Problem>> => Result.succeed(files),
-      (error: unknown) => {
-        if (error instanceof Problems) return Result.fail(error.problems)
-        throw error
-      }
-    )
-  )
+  Effect.promise(async () => {
+    const problems: Array<Problem> = []
+    const files = await readNamed(paths, problems)
+    return files === undefined ? Result.fail(problems) : Result.succeed(files)
+  })
+
+/** What is wrong with the files that are named. */
+export const check = (paths: NamedPaths): Effect.Effect<ReadonlyArray<Problem>> =>
+  Effect.promise(async () => {
+    const problems: Array<Problem> = []
+    await readNamed(paths, problems)
+    return problems
+  })
