@@ -11,7 +11,7 @@ import * as Scope from "effect/Scope"
 import * as EmbeddedPostgres from "../../src/layers/EmbeddedPostgres.ts"
 import { layout } from "../../src/layers/embedded/DataDir.ts"
 import { readPidFile } from "../../src/layers/embedded/Postmaster.ts"
-import { registry } from "../../src/layers/postgres/Types.ts"
+import { registry } from "../../src/layers/postgres/Codecs.ts"
 import { type Client, client } from "../../test/blackbox/Client.ts"
 import { cpuOf, cpuOfFamily } from "./Usage.ts"
 

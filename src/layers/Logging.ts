@@ -5,7 +5,7 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as References from "effect/References"
-import type { LogLevel } from "./config/Settings.ts"
+import type { LogLevel } from "./config/SettingTypes.ts"
 
 /** Nothing is logged between INFO and WARN, so NOTICE is WARN. */
 const minimumLevels = { DEBUG: "Debug", INFO: "Info", NOTICE: "Warn", WARN: "Warn", ERROR: "Error" } as const

@@ -35,7 +35,7 @@ import { type LoggedCall, logCall } from "./CallLog.ts"
 import type { CallMetrics } from "./CallMetrics.ts"
 import type { EventLoopDelay } from "./EventLoopDelay.ts"
 import { deliver, resetUnread } from "./EventStream.ts"
-import { isAnswered, reachedHandler } from "./Refusals.ts"
+import { isAnswered, reachedHandler } from "./LibraryRefusals.ts"
 import type { MethodDefinition, Query, Read, Rpc, Subscribe, Write } from "./Rpc.ts"
 import { type CallStatus, plainStatus, statusOf } from "./Status.ts"
 

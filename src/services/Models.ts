@@ -8,12 +8,12 @@ import { parse } from "../schema/Key.ts"
 import { type Model, type NewModel, type NewModelMessage, validateNew } from "../schema/Model.ts"
 import { BadRequest, Conflict, InvalidAsset, type NotFound } from "../schema/OrchestratorError.ts"
 import { orNotFound, requiredKey } from "./Lookup.ts"
+import { type OutputRefusal, openOutput } from "./OutputRegistration.ts"
 import { RequestContext } from "./RequestContext.ts"
 import { ComputeTaskStore, type TaskWithFunction } from "./store/ComputeTaskStore.ts"
 import { ModelStore, type OutputModel } from "./store/ModelStore.ts"
 import type { ReadError } from "./store/StoreError.ts"
 import { emitAll, read, type UnitOfWork } from "./store/UnitOfWork.ts"
-import { type OutputRefusal, openOutput } from "./TaskOutputs.ts"
 
 type RegistrationError = InvalidAsset | BadRequest | NotFound | OutputRefusal | Conflict
 

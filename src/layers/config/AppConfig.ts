@@ -33,7 +33,7 @@ import {
   setting,
   text,
   word
-} from "./Settings.ts"
+} from "./SettingTypes.ts"
 
 /** The configuration cannot be used: the message lists every problem. */
 export class ConfigurationError extends Data.TaggedError("ConfigurationError")<{

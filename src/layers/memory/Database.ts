@@ -13,7 +13,7 @@ import { Conflict } from "../../schema/OrchestratorError.ts"
 import { fromMicros, type Timestamp } from "../../schema/Timestamp.ts"
 import { type Committed, Database, type PreparedEvent } from "../../services/store/Database.ts"
 import { UnitOfWork } from "../../services/store/UnitOfWork.ts"
-import * as Logs from "./Logs.ts"
+import * as Logs from "./EventLogs.ts"
 import { findTransaction, Held, Memory, Transaction } from "./Memory.ts"
 
 const begin = (memory: Memory["Service"]): Transaction["Service"] => ({

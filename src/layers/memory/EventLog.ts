@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { ChannelName } from "../../schema/Key.ts"
 import { EventLog } from "../../services/store/EventLog.ts"
-import * as Logs from "./Logs.ts"
+import * as Logs from "./EventLogs.ts"
 import { type Access, access, type Memory } from "./Memory.ts"
 
 const make = ({ read }: Access): EventLog["Service"] => ({

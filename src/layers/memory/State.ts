@@ -18,7 +18,7 @@ import { keyOf, type Performance } from "../../schema/Performance.ts"
 import type { TaskStatus } from "../../schema/TaskStatus.ts"
 import type { Timestamp } from "../../schema/Timestamp.ts"
 import type { OutputModel } from "../../services/store/ModelStore.ts"
-import * as Logs from "./Logs.ts"
+import * as Logs from "./EventLogs.ts"
 import * as Table from "./Table.ts"
 import type * as Tree from "./Tree.ts"
 

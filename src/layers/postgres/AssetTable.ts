@@ -7,9 +7,9 @@ import type { AssetCursor, Page, PageRequest } from "../../schema/Pagination.ts"
 import { fromMicros } from "../../schema/Timestamp.ts"
 import type { ReadError } from "../../services/store/StoreError.ts"
 import type { UnitOfWork } from "../../services/store/UnitOfWork.ts"
+import { timestamp } from "./Codecs.ts"
 import { type Conditions, pageOf, pageStatement } from "./Page.ts"
 import { first, type Row, type Sql } from "./Session.ts"
-import { timestamp } from "./Types.ts"
 
 export interface AssetTable<A> {
   readonly find: (channel: ChannelName, key: Key) => Effect.Effect<Option.Option<A>, ReadError>

@@ -5,9 +5,9 @@ import * as Option from "effect/Option"
 import { ComputePlan } from "../../schema/ComputePlan.ts"
 import { ComputePlanStore } from "../../services/store/ComputePlanStore.ts"
 import { assetTable } from "./AssetTable.ts"
+import { optionalTimestamp, timestamp, timestamps } from "./Codecs.ts"
 import { Conditions } from "./Page.ts"
 import { first, mapJson, rowDecoder, sql, toMap } from "./Session.ts"
-import { optionalTimestamp, timestamp, timestamps } from "./Types.ts"
 
 export const columns = "key, owner, name, tag, creation_date, cancelation_date, failure_date, metadata, size"
 

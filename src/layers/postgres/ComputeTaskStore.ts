@@ -11,9 +11,9 @@ import { FunctionOutput } from "../../schema/Function.ts"
 import type { TaskStatus } from "../../schema/TaskStatus.ts"
 import { ComputeTaskStore } from "../../services/store/ComputeTaskStore.ts"
 import { assetTable } from "./AssetTable.ts"
+import { timestamp } from "./Codecs.ts"
 import { Conditions } from "./Page.ts"
 import { first, mapJson, type Row, rowDecoder, type Sql, sql, toMap } from "./Session.ts"
-import { timestamp } from "./Types.ts"
 
 const names = [
   "key",

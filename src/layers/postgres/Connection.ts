@@ -8,8 +8,8 @@ import * as Redacted from "effect/Redacted"
 import { ConnectionError, SqlError } from "effect/sql/SqlError"
 import { fileProblem } from "../FileProblem.ts"
 import { certificatesIn, privateKeyIn, refusedByTls } from "../tls/Pem.ts"
+import { registry } from "./Codecs.ts"
 import { unreadableUrl } from "./SqlErrors.ts"
-import { registry } from "./Types.ts"
 
 export interface ConnectionConfig {
   /** A PostgreSQL URL with libpq's parameters; `sslmode`, `sslrootcert`, `sslcert` and `sslkey` as libpq means them. */

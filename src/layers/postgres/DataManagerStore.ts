@@ -6,9 +6,9 @@ import { DataManager } from "../../schema/DataManager.ts"
 import type { Key } from "../../schema/Key.ts"
 import { DataManagerStore } from "../../services/store/DataManagerStore.ts"
 import { assetTable } from "./AssetTable.ts"
+import { timestamp } from "./Codecs.ts"
 import { Conditions } from "./Page.ts"
 import { first, mapJson, rowDecoder, sql, toMap } from "./Session.ts"
-import { timestamp } from "./Types.ts"
 
 export const columns =
   "key, owner, name, creation_date, description, opener, permissions, logs_permission, metadata, size"

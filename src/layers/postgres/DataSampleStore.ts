@@ -6,9 +6,9 @@ import type { Key } from "../../schema/Key.ts"
 import { fromMicros } from "../../schema/Timestamp.ts"
 import { DataSampleStore } from "../../services/store/DataSampleStore.ts"
 import { assetTable } from "./AssetTable.ts"
+import { timestamp } from "./Codecs.ts"
 import { Conditions } from "./Page.ts"
 import { rowDecoder, sql } from "./Session.ts"
-import { timestamp } from "./Types.ts"
 
 export const columns = "key, owner, checksum, creation_date, data_manager_keys, size"
 

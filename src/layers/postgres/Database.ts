@@ -20,13 +20,13 @@ import { type Committed, Database, type PreparedEvent } from "../../services/sto
 import { Contended, type ReadError, StoreUnfit, type WriteError } from "../../services/store/StoreError.ts"
 import { UnitOfWork } from "../../services/store/UnitOfWork.ts"
 import { childSpan, type SpanOptions, type Spans, Tracing } from "../../services/Tracing.ts"
+import { timestamp } from "./Codecs.ts"
 import { type ConnectionConfig, connectionConfig, type StatementLogging } from "./Connection.ts"
 import * as Durability from "./Durability.ts"
 import { schemaProblem } from "./Migrator.ts"
 import { PoolMetrics } from "./PoolMetrics.ts"
 import { Readers, type Row, Session, type Statement } from "./Session.ts"
 import { isConnectionLoss, isFollowUp, reasonOf, translate } from "./SqlErrors.ts"
-import { timestamp } from "./Types.ts"
 
 export interface Options extends ConnectionConfig, StatementLogging {
   /** Connections of this process: writers, readers, and one that listens. At least 3. */

@@ -7,9 +7,9 @@ import type { ChannelName } from "../../schema/Key.ts"
 import { StoredDataInvalid } from "../../schema/OrchestratorError.ts"
 import { fromMicros, type Timestamp } from "../../schema/Timestamp.ts"
 import { EventLog } from "../../services/store/EventLog.ts"
+import { int8, timestamp } from "./Codecs.ts"
 import { Conditions, pageOf, pageStatement } from "./Page.ts"
 import { mapJson, Readers, type Row, sql } from "./Session.ts"
-import { int8, timestamp } from "./Types.ts"
 
 const columns = `position, id, "timestamp", message`
 

@@ -3,8 +3,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { FailureReport } from "../../schema/FailureReport.ts"
 import { FailureReportStore } from "../../services/store/FailureReportStore.ts"
+import { timestamp } from "./Codecs.ts"
 import { first, rowDecoder, sql } from "./Session.ts"
-import { timestamp } from "./Types.ts"
 
 export const decode = rowDecoder(FailureReport, (row) => ({
   assetKey: row.asset_key,

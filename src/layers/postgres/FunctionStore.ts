@@ -4,9 +4,9 @@ import * as Layer from "effect/Layer"
 import { Function } from "../../schema/Function.ts"
 import { FunctionStore } from "../../services/store/FunctionStore.ts"
 import { assetTable } from "./AssetTable.ts"
+import { timestamp } from "./Codecs.ts"
 import { Conditions } from "./Page.ts"
 import { mapJson, rowDecoder, sql, toMap } from "./Session.ts"
-import { timestamp } from "./Types.ts"
 
 export const columns =
   "key, owner, name, status, creation_date, description, archive, image, permissions, metadata, inputs, outputs, size"

@@ -5,8 +5,8 @@ import * as Schema from "effect/Schema"
 import { Model } from "../../schema/Model.ts"
 import { ModelStore } from "../../services/store/ModelStore.ts"
 import { assetTable } from "./AssetTable.ts"
+import { timestamp } from "./Codecs.ts"
 import { type Row, rowDecoder, sql } from "./Session.ts"
-import { timestamp } from "./Types.ts"
 
 export const columns = "key, owner, compute_task_key, output_identifier, creation_date, address, permissions"
 

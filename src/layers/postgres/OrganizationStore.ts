@@ -3,8 +3,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Organization } from "../../schema/Organization.ts"
 import { OrganizationStore } from "../../services/store/OrganizationStore.ts"
+import { timestamp } from "./Codecs.ts"
 import { rowDecoder, sql } from "./Session.ts"
-import { timestamp } from "./Types.ts"
 
 export const decode = rowDecoder(Organization, (row) => row)
 

@@ -4,9 +4,9 @@ import * as Layer from "effect/Layer"
 import { Performance } from "../../schema/Performance.ts"
 import { fromMicros } from "../../schema/Timestamp.ts"
 import { PerformanceStore } from "../../services/store/PerformanceStore.ts"
+import { float4, timestamp } from "./Codecs.ts"
 import { Conditions, pageOf, pageStatement } from "./Page.ts"
 import { rowDecoder, sql } from "./Session.ts"
-import { float4, timestamp } from "./Types.ts"
 
 export const columns =
   "compute_task_key, output_identifier, value, creation_date, 150 + octet_length(output_identifier) AS size"

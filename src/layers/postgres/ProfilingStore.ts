@@ -2,8 +2,8 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { ProfilingStore } from "../../services/store/ProfilingStore.ts"
+import { int8 } from "./Codecs.ts"
 import { sql } from "./Session.ts"
-import { int8 } from "./Types.ts"
 
 export const layer = Layer.effect(
   ProfilingStore,

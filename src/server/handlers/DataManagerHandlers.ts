@@ -1,7 +1,6 @@
-/** DataManagerService and DatasetService. */
+/** DataManagerService. */
 import * as Effect from "effect/Effect"
 import { DataManager, DataManagerServiceDefinition } from "../../layers/wire/generated/datamanager.ts"
-import { DatasetServiceDefinition } from "../../layers/wire/generated/dataset.ts"
 import * as Messages from "../../layers/wire/Messages.ts"
 import { DataManagers } from "../../services/DataManagers.ts"
 import { assetQuery } from "../AssetQuery.ts"
@@ -16,16 +15,5 @@ export const dataManagerHandlers = Effect.map(DataManagers, (managers) =>
       encode: (manager) => DataManager.encode(Messages.dataManager(manager)).finish()
     }),
     updateDataManager: write((request) => Effect.as(managers.update(request), {}))
-  })
-)
-
-export const datasetHandlers = Effect.map(DataManagers, (managers) =>
-  service(DatasetServiceDefinition, {
-    getDataset: read((request) =>
-      Effect.map(managers.getDataset(request.key), ({ dataManager, dataSampleKeys }) => ({
-        dataManager: Messages.dataManager(dataManager),
-        dataSampleKeys: [...dataSampleKeys]
-      }))
-    )
   })
 )

@@ -19,7 +19,7 @@ import type { Running, StartError } from "../App.ts"
 import { addressOf, type Database, migrated, onDatabase } from "../ChosenStore.ts"
 import * as HttpServer from "../HttpServer.ts"
 import { counted, format, type Measured, merge, parse } from "./MergedMetrics.ts"
-import type { Order, Question, Report } from "./Messages.ts"
+import type { Order, Question, Report } from "./Protocol.ts"
 
 const serving = Metric.gauge("orc_workers", { description: "Worker processes that serve" })
 const replaced = Metric.counter("orc_worker_restarts_total", {

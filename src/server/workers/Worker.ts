@@ -11,7 +11,7 @@ import * as Logging from "../../layers/Logging.ts"
 import type { StartError } from "../App.ts"
 import { onDatabase } from "../ChosenStore.ts"
 import { prepare } from "../ConfiguredServices.ts"
-import type { Order, Question, Report } from "./Messages.ts"
+import type { Order, Question, Report } from "./Protocol.ts"
 
 /** Done once it is on its way, since a process may end after it. */
 const tell = (report: Report): Effect.Effect<void> =>

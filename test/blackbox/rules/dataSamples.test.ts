@@ -1,4 +1,4 @@
-/** Data samples: batches, their managers, updates, and the data set that they make. */
+/** Data samples: batches, their managers, and updates. The data set that they make: dataManagers.test.ts. */
 import { describe, expect, it } from "vitest"
 import * as Build from "../Builders.ts"
 import * as Drive from "../Drivers.ts"
@@ -126,23 +126,5 @@ describe("QueryDataSamples", () => {
     const keys = [b.key, Build.newKey(), a.key.toUpperCase(), b.key]
     const { dataSamples } = await one.queryDataSamples({ filter: { keys } })
     expect(dataSamples).toEqual([a, b])
-  })
-})
-
-describe("GetDataset", () => {
-  it("is the data manager and the keys of its samples, by creation date and key", async () => {
-    const fresh = await Drive.aManager(one)
-    expect(await two.getDataset({ key: fresh.key })).toEqual({ dataManager: fresh, dataSampleKeys: [] })
-    const batch = Build.newKeys(4).reverse()
-    await register(...batch.map((key) => Build.newDataSample([other, fresh], key)))
-    const later = await Drive.aSample(one, fresh)
-    await Drive.aSample(one, other)
-    const { dataSampleKeys } = await two.getDataset({ key: fresh.key.toUpperCase() })
-    expect(dataSampleKeys).toEqual([...batch.toSorted(), later.key])
-  })
-
-  it("of an unknown data manager is refused", async () => {
-    const key = Build.newKey()
-    await refused(one.getDataset({ key }), "OE0002", `datamanager with key "${key}" not found`)
   })
 })

@@ -1,4 +1,7 @@
-/** ApplyFunctionAction: every action on every status by its owner and by another, and what READY needs. */
+/**
+ * ApplyFunctionAction: every action on every status by its owner and by another, as the state machine's data has it. What
+ * becomes of the function's tasks: cascades.test.ts.
+ */
 import { describe, expect, it } from "vitest"
 import { FunctionAction } from "../../../src/layers/wire/generated/function.ts"
 import {
@@ -63,6 +66,13 @@ describe("ApplyFunctionAction", () => {
         await refused(one.applyFunctionAction({ functionKey, action }), "OE0003", "unsupported action")
       }
     }
+  })
+
+  it("makes a function READY that has no image", async () => {
+    const { key } = await Drive.aFunction(one, { status: "FUNCTION_STATUS_BUILDING" })
+    await one.applyFunctionAction({ functionKey: key, action: "FUNCTION_ACTION_READY" })
+    const image = { checksum: "", storageAddress: "" }
+    expect(await one.getFunction({ key })).toMatchObject({ status: "FUNCTION_STATUS_READY", image })
   })
 
   it("of an unknown function is refused", async () => {

@@ -1,4 +1,7 @@
-/** ApplyTaskAction: every action on every status by everyone, as the state machine's data has it. */
+/**
+ * ApplyTaskAction: every action on every status by everyone, as the state machine's data has it. The transitions that
+ * follow a function or a parent, BUILDING among them: cascades.test.ts.
+ */
 import { describe, expect, it } from "vitest"
 import { ComputeTaskAction } from "../../../src/layers/wire/generated/computetask.ts"
 import { type TaskAction, TaskStatus, taskActions, taskTransitions } from "../../../src/schema/TaskStatus.ts"

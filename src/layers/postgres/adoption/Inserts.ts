@@ -7,8 +7,8 @@ import * as Result from "effect/Result"
 import type { AssetTable, StoredAsset } from "../../../schema/Adoption.ts"
 import type { Asset } from "../../../schema/Event.ts"
 import type { Timestamp } from "../../../schema/Timestamp.ts"
+import { registry, timestamps } from "../Codecs.ts"
 import { mapJson, type Statement } from "../Session.ts"
-import { registry, timestamps } from "../Types.ts"
 import type { OurEvent } from "./OurAssets.ts"
 
 type Text = string | null

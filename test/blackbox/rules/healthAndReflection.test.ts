@@ -1,14 +1,12 @@
 /** What is there beside the contract's rpcs: health, reflection, and an answer to whatever is not there. */
-
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire"
 import * as grpc from "@grpc/grpc-js"
 import { afterAll, describe, expect, it } from "vitest"
-import packageJson from "../../../package.json" with { type: "json" }
 import { client, paths } from "../Client.ts"
 import { failure } from "../Refusals.ts"
 import { startServer } from "../Server.ts"
 
-const { address, foreign, one } = await startServer()
+const { address, one } = await startServer()
 /** Sends no headers. */
 const nobody = client(address, {})
 const connection = new grpc.Client(address, grpc.credentials.createInsecure())
@@ -106,12 +104,5 @@ describe("an unknown service or rpc", () => {
     for (const caller of [one, nobody]) {
       expect((await failure(caller.bytes(path, new Uint8Array()))).code).toBe("UNIMPLEMENTED")
     }
-  })
-})
-
-describe("QueryVersion", () => {
-  it("tells the version of the server", async () => {
-    const { orchestrator } = await one.queryVersion()
-    expect(orchestrator).toEqual(foreign ? expect.any(String) : packageJson.version)
   })
 })

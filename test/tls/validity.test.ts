@@ -1,4 +1,4 @@
-/** What happens to connections that are open when time passes: identity is a matter of each call. */
+/** Periods of validity, of certificates and CAs, on connections that stay open: identity is a matter of each call. */
 import { X509Certificate } from "node:crypto"
 import { expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"

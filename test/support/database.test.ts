@@ -3,7 +3,7 @@ import * as PgConnection from "@effect/sql-pg/PgConnection"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { expect, it } from "vitest"
-import { createDatabase, execute } from "../support/database.ts"
+import { createDatabase, execute } from "./database.ts"
 
 const query = (url: string, sql: string) =>
   PgConnection.make({ url: Redacted.make(url) }).pipe(

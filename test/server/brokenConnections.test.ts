@@ -8,13 +8,24 @@ import * as tls from "node:tls"
 import { Server, ServerCredentials } from "@grpc/grpc-js"
 import * as Context from "effect/Context"
 import { beforeAll, describe, expect, it, vi } from "vitest"
-import { watchConnections } from "../../src/server/Connections.ts"
+import { watchConnections } from "../../src/server/FailedConnections.ts"
 import { TlsCredentials } from "../../src/server/TlsCredentials.ts"
 import { client } from "../blackbox/Client.ts"
 import { failure } from "../blackbox/Refusals.ts"
-import * as Metrics from "../server/Metrics.ts"
-import { clientOf, type Issued } from "./Certificates.ts"
-import { atEnd, connect, handshake, load, makePki, one, type Pki, preface, startServer, type TlsServer } from "./Pki.ts"
+import { clientOf, type Issued } from "../tls/Certificates.ts"
+import {
+  atEnd,
+  connect,
+  handshake,
+  load,
+  makePki,
+  one,
+  type Pki,
+  preface,
+  startServer,
+  type TlsServer
+} from "../tls/Pki.ts"
+import * as Metrics from "./Metrics.ts"
 
 let pki: Pki
 let secure: TlsServer

@@ -12,9 +12,9 @@ import { describe, expect, it } from "vitest"
 import * as AppConfig from "../../src/layers/config/AppConfig.ts"
 import { InfoServiceDefinition } from "../../src/layers/wire/generated/info.ts"
 import { kindCodes } from "../../src/schema/OrchestratorError.ts"
+import { folder, serve } from "../deploy/servers.ts"
+import { databaseVariables, deploy, read, root, variables, variablesIn } from "../deploy/support.ts"
 import { createDatabase } from "../support/database.ts"
-import { folder, serve } from "./servers.ts"
-import { databaseVariables, deploy, read, root, variables, variablesIn } from "./support.ts"
 
 const file = join(root, "docs/operations.md")
 const docs = readFileSync(file, "utf8")
