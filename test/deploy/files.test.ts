@@ -2,10 +2,10 @@
 import { readdirSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
-import { databaseUrl } from "../../deploy/databaseUrl.ts"
 import packageJson from "../../package.json" with { type: "json" }
 import * as AppConfig from "../../src/layers/config/AppConfig.ts"
 import * as ChannelsFile from "../../src/layers/config/ChannelsFile.ts"
+import { databaseUrl } from "../../src/server/databaseUrl.ts"
 import { databaseVariables, deploy, parse, read, root, variables, variablesIn } from "./support.ts"
 
 const dockerfile = read(deploy, "Dockerfile")
@@ -42,8 +42,8 @@ describe("the Dockerfile", () => {
     expect(argumentsOf("HEALTHCHECK").join()).toContain(`ORCHESTRATOR_HTTP_PORT || ${ports[1]}`)
   })
 
-  it("starts the server as npm start does, as process 1, with a user by number that is not root", () => {
-    const [script = ""] = packageJson.scripts.start.split(" && ")
+  it("starts the server as npm start does, built, as process 1, with a user by number that is not root", () => {
+    const script = packageJson.scripts.start.replace("src/", "dist/").replace(/\.ts$/, ".js")
     const entry: ReadonlyArray<string> = JSON.parse(argumentsOf("ENTRYPOINT")[0] ?? "")
     expect(entry.filter((part) => !part.startsWith("--import")).join(" ")).toBe(script)
     expect(argumentsOf("USER").at(-1)).toMatch(/^[1-9]\d*:[1-9]\d*$/)

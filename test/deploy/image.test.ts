@@ -1,11 +1,12 @@
 /**
- * What the image holds is enough: the files that the Dockerfile copies, the packages that its `npm ci` installs (no
- * development, no optional ones, so no PostgreSQL), a user who may write nowhere. The image itself is not built here.
+ * What the image holds is enough: what the Dockerfile builds of the files that it copies, the packages that it keeps (none
+ * of development, no optional ones, so no PostgreSQL), a user who may write nowhere. The image itself is not built here.
  */
 import { execFileSync } from "node:child_process"
-import { chmod, cp, mkdir, realpath, stat } from "node:fs/promises"
-import { dirname, join, relative } from "node:path"
+import { chmod, cp, mkdir, realpath, stat, symlink } from "node:fs/promises"
+import { basename, dirname, join, relative } from "node:path"
 import { beforeAll, describe, expect, it } from "vitest"
+import packageLock from "../../package-lock.json" with { type: "json" }
 import { client } from "../blackbox/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/database.ts"
 import { folder, type Program, program } from "./servers.ts"
@@ -16,30 +17,48 @@ const entry: ReadonlyArray<string> = JSON.parse(/^ENTRYPOINT (.*)$/m.exec(docker
 const healthCheck: ReadonlyArray<string> = JSON.parse(/^HEALTHCHECK .*?CMD (.*)$/m.exec(dockerfile)?.[1] ?? "")
 const user = Number(/^USER (\d+)/m.exec(dockerfile)?.[1])
 
+/** What a stage copies from the repository, in a folder. */
+const copied = async (stage: string, into: string): Promise<void> => {
+  for (const [, files = ""] of stage.matchAll(/^COPY (?!--from)(.*)$/gm)) {
+    const names = files.split(" ")
+    const target = names.pop() ?? ""
+    for (const name of names) {
+      const isFolder = target.endsWith("/") || target === "."
+      const path = isFolder ? join(into, target, basename(name)) : join(into, target)
+      await mkdir(dirname(path), { recursive: true })
+      await cp(join(root, name), path, { recursive: true })
+    }
+  }
+}
+
+/** What the first stage builds, with the packages of the repository. */
+const built = async (): Promise<string> => {
+  const [, stage = ""] = dockerfile.split(/^FROM /m)
+  const into = await folder()
+  await copied(stage, into)
+  await symlink(join(root, "node_modules"), join(into, "node_modules"))
+  const [, script = ""] = /^RUN node (.*)$/m.exec(stage) ?? []
+  execFileSync(process.execPath, [script], { cwd: into, stdio: "inherit" })
+  return into
+}
+
+/** The packages that are left of those that package-lock.json names. */
+const omitted = ["devOptional", ...Array.from(dockerfile.matchAll(/--omit=(\w+)/g), ([, kind = ""]) => kind)]
+const kept = Object.entries<object>(packageLock.packages)
+  .filter(([path, flags]) => path !== "" && !omitted.some((kind) => kind in flags))
+  .map(([path]) => path)
+
 /** The files of the last stage, in a folder. */
 const build = async (): Promise<string> => {
   const app = join(await folder(), "app")
-  const packages = execFileSync("npm", ["ls", "--all", "--parseable", "--omit=dev", "--omit=optional"], {
-    cwd: root,
-    encoding: "utf8"
-  })
-  for (const one of packages.split("\n").filter((path) => path.startsWith(join(root, "node_modules")))) {
-    const target = join(app, relative(root, one))
+  await cp(join(await built(), "dist"), join(app, "dist"), { recursive: true })
+  for (const path of kept) {
+    const [one, target] = [join(root, path), join(app, path)]
     // Packages in a package come by themselves; types and maps are left out for speed.
     const needed = (path: string) => !relative(one, path).includes("node_modules") && !/\.d\.[cm]?ts$|\.map$/.test(path)
     await cp(one, target, { recursive: true, filter: needed })
   }
-  const last = dockerfile.slice(dockerfile.lastIndexOf("FROM "))
-  for (const [, files = ""] of last.matchAll(/^COPY (?!--from)(.*)$/gm)) {
-    const names = files.split(" ")
-    const target = names.pop() ?? ""
-    for (const name of names) {
-      const into =
-        target.endsWith("/") || target === "." ? join(app, target, name.split("/").at(-1) ?? "") : join(app, target)
-      await mkdir(dirname(into), { recursive: true })
-      await cp(join(root, name), into, { recursive: true })
-    }
-  }
+  await copied(dockerfile.slice(dockerfile.lastIndexOf("FROM ")), app)
   // Temporary folders are closed to others.
   await chmod(dirname(app), 0o755)
   return app
@@ -63,7 +82,7 @@ describe("the files of the image", () => {
     const socket = new URL(database.url).searchParams.get("host")
     owner = socket === null ? user : (await stat(socket)).uid
     return () => database.drop()
-  })
+  }, 180_000)
 
   const run = (command: ReadonlyArray<string>, env: Readonly<Record<string, string>>, uid = user): Program =>
     program([node, ...command.slice(1)], { cwd: app, env, ...asUser(uid) })

@@ -22,7 +22,7 @@ export const templates: ReadonlyArray<readonly [file: string, text: string]> = r
 /** Every variable that the server reads, NO_COLOR beside the table. */
 export const variables: ReadonlySet<string> = new Set([...Object.keys(AppConfig.settings), "NO_COLOR"])
 
-/** Those that deploy/databaseUrl.ts makes a URL of. */
+/** Those that src/server/databaseUrl.ts makes a URL of. */
 export const databaseVariables: ReadonlySet<string> = new Set([
   "DATABASE_HOST",
   "DATABASE_PORT",

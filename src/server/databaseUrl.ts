@@ -1,6 +1,6 @@
 /**
  * Makes ORCHESTRATOR_DATABASE_URL of separate variables, so that a password from a secret need not be written as a part
- * of a URL: `node --import ./deploy/databaseUrl.ts src/server/main.ts`. Does nothing where the URL is set, or no host.
+ * of a URL: `node --import ./src/server/databaseUrl.ts src/server/main.ts`. Does nothing where the URL is set, or no host.
  */
 type Environment = Readonly<Record<string, string | undefined>>
 
