@@ -295,6 +295,8 @@ class Transaction {
       if (failure !== undefined) {
         return yield* isConnectionLoss(failure) ? inDoubt(failure) : Effect.fail(translate(failure))
       }
+      // PostgreSQL does not call it an error when a transaction is rolled back at its COMMIT.
+      if (commandOf(commit) !== "COMMIT") return yield* Effect.die(new Error("a transaction was not committed"))
       const late = firstFailure(flush === undefined ? [] : [flush])
       if (late !== undefined) return yield* inDoubt(late)
       return committed(channel, prepared, statements[statements.length - 1])
@@ -302,7 +304,7 @@ class Transaction {
   }
 
   /**
-   * Sends statements with COMMIT behind them, or ROLLBACK when one of them could not even be sent. Without an answer in
+   * Sends statements with COMMIT behind them, or ROLLBACK when one of them has failed, or could not even be sent. Without an answer in
    * time there is an error instead.
    */
   private pipeline(statements: ReadonlyArray<Statement>, isEarly: boolean): Effect.Effect<Pipelined> {
@@ -314,7 +316,8 @@ class Transaction {
         fibers.push(yield* start(sql, params))
         if (isLarge(params)) yield* Effect.yieldNow
       }
-      const unsent = fibers.some((fiber) => fiber.pollUnsafe() !== undefined)
+      // Some may have been answered already, while others had their turn.
+      const unsent = fibers.some((fiber) => hasFailed(fiber.pollUnsafe()))
       fibers.push(yield* start(unsent ? "ROLLBACK" : "COMMIT", []))
       if (isEarly) fibers.push(yield* start(Durability.flush.sql, Durability.flush.params))
       const exits = yield* allOf(fibers)
@@ -376,6 +379,11 @@ interface Pipelined {
 }
 
 type QueryExit = Exit.Exit<PgConnection.Result, SqlError>
+
+const hasFailed = (exit: QueryExit | undefined): boolean => exit !== undefined && Exit.isFailure(exit)
+
+const commandOf = (exit: QueryExit | undefined): string | undefined =>
+  exit !== undefined && Exit.isSuccess(exit) ? exit.value.command : undefined
 
 /**
  * How the statements of a commit ended. A network that died takes its time to say so: past the limit the commit is in

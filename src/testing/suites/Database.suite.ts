@@ -8,6 +8,7 @@ import type * as Layer from "effect/Layer"
 import type { ChannelName } from "../../schema/Key.ts"
 import { ComputePlanStore } from "../../services/store/ComputePlanStore.ts"
 import { Database } from "../../services/store/Database.ts"
+import { DataSampleStore } from "../../services/store/DataSampleStore.ts"
 import { EventLog } from "../../services/store/EventLog.ts"
 import { ProfilingStore } from "../../services/store/ProfilingStore.ts"
 import { emit, read, UnitOfWork } from "../../services/store/UnitOfWork.ts"
@@ -49,6 +50,29 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
         const [plan, committed] = yield* run(channel, work(channel))
         expect(yield* found(plans.find(channel, plan.key))).toEqual(plan)
         expect(committed).toHaveLength(1)
+        expect((yield* log.read(channel, 0, 1, 10, 1000)).map(plain)).toEqual(committed.map(plain))
+      })
+    )
+
+    it.effect("stand whole once they are answered, also those of many large writes", () =>
+      Effect.gen(function* () {
+        const samples = yield* DataSampleStore
+        const log = yield* EventLog
+        const channel = build.channel()
+        const batches = Array.from({ length: 60 }, () =>
+          build.keys(500).map((key) => build.dataSample({ key, dataManagerKeys: [] }))
+        )
+        const [, committed] = yield* run(
+          channel,
+          Effect.gen(function* () {
+            for (const batch of batches) yield* samples.insert(channel, batch)
+            yield* emit(build.event())
+          })
+        )
+        for (const batch of [batches[0], batches.at(-1)]) {
+          const keys = (batch ?? []).map(({ key }) => key)
+          expect(yield* samples.many(channel, keys)).toHaveLength(500)
+        }
         expect((yield* log.read(channel, 0, 1, 10, 1000)).map(plain)).toEqual(committed.map(plain))
       })
     )
