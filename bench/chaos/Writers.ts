@@ -161,7 +161,9 @@ export class Writers {
         remember(managers, { key: made.key, owner: by })
       }
     } else if (dice < 23) {
-      const made = Array.from({ length: random.between(1, 4) }, () => build.newDataSample([manager]))
+      // Now and then more than goes out to PostgreSQL in one piece.
+      const length = random.below(20) === 0 ? random.between(600, 2000) : random.between(1, 4)
+      const made = Array.from({ length }, () => build.newDataSample([manager]))
       const marks = made.map(({ key }) => `sample ${key}`)
       if (
         await this.call("RegisterDataSamples", manager.owner, channel, marks, true, (to) =>

@@ -23,7 +23,7 @@ const printable = /^[\x20-\x7e]{1,1000}$/
 const single = (metadata: Metadata, name: string): string | undefined => {
   const values = metadata.get(name)
   const [value] = values
-  return values.length === 1 && typeof value === "string" && value !== "" && !value.includes(",") ? value : undefined
+  return values.length === 1 && typeof value === "string" && !value.includes(",") ? value : undefined
 }
 
 /** The call's own id: as the client names it, else 8 random hexadecimal characters. */

@@ -2,10 +2,15 @@
 
 import * as PgConnection from "@effect/sql-pg/PgConnection"
 import { expect, layer } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type { SqlError } from "effect/sql/SqlError"
+import { Session } from "../../src/layers/postgres/Session.ts"
 import { isConnectionLoss, isFollowUp, translate } from "../../src/layers/postgres/SqlErrors.ts"
+import type { ChannelName } from "../../src/schema/Key.ts"
+import { Database } from "../../src/services/store/Database.ts"
 import * as build from "../blackbox/Builders.ts"
 import * as calls from "./calls.ts"
 import { Postgres, services } from "./support.ts"
@@ -72,6 +77,19 @@ layer(services({ poolSize: 3 }), { excludeTestServices: true })("an error of Pos
       })
     )
   }
+
+  it.effect("that a transaction does not heed keeps it from being answered as done", () =>
+    Effect.gen(function* () {
+      const database = yield* Database
+      const heedless = Effect.flatMap(Effect.serviceOption(Session), (session) =>
+        Effect.ignore(Option.getOrThrow(session).query("SELECT 1 / 0", []))
+      )
+      const run = database.run("mychannel" as ChannelName, heedless, () => Effect.succeed([]), Effect.succeed)
+      expect(Cause.squash(yield* Effect.flip(Effect.sandbox(run)))).toEqual(
+        new Error("a transaction was not committed")
+      )
+    })
+  )
 
   for (const [what, statements, expected] of [
     ["a lock that is not there at once", ["SELECT FROM functions FOR UPDATE NOWAIT"], contended],

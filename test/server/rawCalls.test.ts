@@ -24,6 +24,7 @@ const ok = 0
 const invalidArgument = 3
 const deadlineExceeded = 4
 const notFound = 5
+const permissionDenied = 7
 const resourceExhausted = 8
 const failedPrecondition = 9
 const unimplemented = 12
@@ -137,9 +138,9 @@ describe("a header", () => {
   it.each<[string, Record<string, string | Array<string>>, object]>([
     ["mspid twice", { mspid: ["MyOrg1MSP", "MyOrg1MSP"] }, missing("mspid")],
     ["mspid twice in one", { mspid: "MyOrg1MSP,MyOrg2MSP" }, missing("mspid")],
-    ["mspid empty", { mspid: "" }, missing("mspid")],
+    ["mspid empty", { mspid: "" }, { code: permissionDenied, details: 'OE0102: organization "" is unknown' }],
     ["mspid beyond ASCII", { mspid: "MyÖrg" }, missing("mspid")],
-    ["mspid as bytes instead", { mspid: "", "mspid-bin": "TXlPcmcxTVNQ" }, missing("mspid")],
+    ["mspid as bytes instead", { mspid: [], "mspid-bin": "TXlPcmcxTVNQ" }, missing("mspid")],
     ["mspid as bytes too", { "mspid-bin": "TXlPcmcxTVNQ" }, { code: ok }],
     ["bytes that are no base64", { "mspid-bin": "%%%" }, { code: ok }],
     ["channel twice", { channel: ["mychannel", "mychannel"] }, missing("channel")],

@@ -49,6 +49,8 @@ describe.each(eachCall)("$name", ({ call }) => {
     ["Nobody", "mychannel", 'organization "Nobody" is unknown'],
     ["Nobody", "nowhere", 'organization "Nobody" is unknown'],
     ["myorg1msp", "mychannel", 'organization "myorg1msp" is unknown'],
+    ["", "mychannel", 'organization "" is unknown'],
+    ["MyOrg1MSP", "", 'organization "MyOrg1MSP" has not access to channel ""'],
     ["MyOrg1MSP", "nowhere", 'organization "MyOrg1MSP" has not access to channel "nowhere"'],
     ["MyOrg1MSP", "MyChannel", 'organization "MyOrg1MSP" has not access to channel "MyChannel"']
   ])("of %s on %s is refused", async (mspid, channel, text) => {
