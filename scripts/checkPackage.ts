@@ -3,7 +3,7 @@
  * examples/ run there, with every Node that it promises. `--node 24` runs with one of them alone.
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process"
-import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
+import { chmodSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { parseArgs } from "node:util"
@@ -18,6 +18,9 @@ const folders = ["compose", "client", "testing"]
 const versionOf = (name: keyof typeof packageJson.devDependencies): string => packageJson.devDependencies[name]
 
 const project = mkdtempSync(join(tmpdir(), "orc-package-"))
+/** Of its own, since root's PostgreSQL runs as another user, who cannot look into the project. */
+const databases = mkdtempSync(join(tmpdir(), "orc-package-postgres-"))
+chmodSync(databases, 0o755)
 const run = (
   command: string,
   args: ReadonlyArray<string>,
@@ -98,8 +101,17 @@ const programs = folders.flatMap((folder) =>
 )
 const lasting = new Map([
   ["compose/server.ts", /listening on port/],
+  ["compose/postgres.ts", /listening on port/],
   ["client/backend.ts", /following the events/]
 ])
+
+/** An editor shows the comment of an rpc where its type is named; where the compiler has written it out there is none. */
+const checkComments = (): void => {
+  const folder = join(project, "node_modules", packageJson.name, "dist/layers/wire/generated")
+  const named = readFileSync(join(folder, "index.d.ts"), "utf8").includes("typeof ComputePlanServiceDefinition")
+  const commented = /\*\/\s+(readonly )?registerPlan: /.test(readFileSync(join(folder, "computeplan.d.ts"), "utf8"))
+  if (!named || !commented) throw new Error("the package has lost the comments of rpcs")
+}
 
 /** A process, once it has printed this. */
 const started = async (node: string, args: ReadonlyArray<string>, env: NodeJS.ProcessEnv, pattern: RegExp) => {
@@ -149,6 +161,7 @@ const checkNode = async (major: string): Promise<void> => {
     ...process.env,
     PORT: "0",
     STATE: join(project, `state-${major}`),
+    DATA_DIR: join(databases, major),
     NODE_NO_WARNINGS: "1"
   }
   const ports = { ORCHESTRATOR_GRPC_PORT: "0", ORCHESTRATOR_HTTP_PORT: "0" }
@@ -162,7 +175,7 @@ const checkNode = async (major: string): Promise<void> => {
     if (pattern === undefined) run(node, [...typed, program], project, env)
     else running.push(await started(node, [...typed, program], env, pattern))
   }
-  for (const { stop } of running.reverse()) await stop()
+  for (const { stop } of running.toReversed()) await stop()
   run(node, ["node_modules/vitest/vitest.mjs", "run", "--reporter=dot"])
   step(`${version}: every entry, ${programs.length} programs, the command line and the tests of examples/`)
 }
@@ -171,8 +184,9 @@ try {
   install()
   step("packed and installed")
   run(process.execPath, ["node_modules/typescript/bin/tsc"])
+  checkComments()
   step("the types of all programs are right")
   for (const major of values.node) await checkNode(major)
 } finally {
-  rmSync(project, { recursive: true, force: true })
+  for (const folder of [project, databases]) rmSync(folder, { recursive: true, force: true })
 }

@@ -2,16 +2,17 @@
 import { createHash } from "node:crypto"
 import { readFile, writeFile } from "node:fs/promises"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { Client, type Messages } from "substra-orchestrator/client"
 
 const { ADDRESS = "localhost:9000", ORGANIZATION = "MyOrg1MSP", STATE = "backend.state" } = process.env
 
-/** Where a model is, for those who may download it, and what it must contain. */
+/** Where a model is, or logs are, for those who may download them, and what must be in there. */
 const addressOf = (key: string) => ({
   checksum: createHash("sha256").update(key).digest("hex"),
-  storageAddress: `https://backend.example/models/${key}`
+  storageAddress: `https://backend.example/files/${key}`
 })
 
 /** The same key each time for an output: a run that follows one that was killed meets its own work. */
@@ -21,12 +22,16 @@ const keyOf = (taskKey: string, identifier: string): string =>
     .digest("hex")
     .replace(/^(.{8})(.{4}).(.{3}).(.{3})(.{12}).*$/, "$1-$2-4$3-8$4-$5")
 
-/** Gives the outputs of a task: a real backend runs the task's function on its inputs here. */
+/** The function could not be run on these inputs. */
+class ExecutionFailed extends Data.TaggedError("ExecutionFailed") {}
+
+/** Gives the outputs of a task: a real backend runs the task's function on its inputs here. One of this name fails. */
 const execute = Effect.fnUntraced(function* (task: Messages.ComputeTask) {
   const client = yield* Client
   const { assets } = yield* client.getTaskInputAssets({ computeTaskKey: task.key })
   yield* Effect.log(`task ${task.key} of rank ${task.rank}, with ${assets.length} inputs`)
   const fn = yield* client.getFunction({ key: task.functionKey })
+  if (fn.name === "broken") return yield* new ExecutionFailed()
   for (const [identifier, { kind }] of fn.outputs) {
     const output = { computeTaskKey: task.key, computeTaskOutputIdentifier: identifier }
     const key = keyOf(task.key, identifier)
@@ -50,8 +55,17 @@ const onTask = Effect.fnUntraced(
     if (task.status !== "STATUS_EXECUTING") {
       yield* client.applyTaskAction({ ...about, action: "TASK_ACTION_EXECUTING" })
     }
-    yield* execute(task)
-    yield* client.applyTaskAction({ ...about, action: "TASK_ACTION_DONE" })
+    yield* execute(task).pipe(
+      Effect.andThen(client.applyTaskAction({ ...about, action: "TASK_ACTION_DONE" })),
+      Effect.catchTag("ExecutionFailed", () =>
+        client.registerFailureReport({
+          assetKey: task.key,
+          assetType: "FAILED_ASSET_COMPUTE_TASK",
+          errorType: "ERROR_TYPE_EXECUTION",
+          logsAddress: addressOf(keyOf(task.key, "logs"))
+        })
+      )
+    )
   },
   // It was canceled meanwhile, or has failed.
   Effect.catchTag(["IncompatibleStatus", "BadRequest"], ({ message }) => Effect.log(message))

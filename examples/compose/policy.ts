@@ -1,31 +1,14 @@
-// A policy of your own, as a Layer around a service: only MyOrg1MSP may register compute plans.
+// A server with the policy: whoever may not, is told so.
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { make } from "substra-orchestrator/client"
 import { MemoryStore } from "substra-orchestrator/memory"
-import { OrchestratorError } from "substra-orchestrator/schema"
 import { Server } from "substra-orchestrator/server"
-import { Channels, ClientIdentity, ComputePlans, RequestContext, Services } from "substra-orchestrator/services"
-
-const planners = ["MyOrg1MSP"]
-
-const onlyPlanners = Layer.effect(
-  ComputePlans,
-  Effect.map(ComputePlans, (plans) =>
-    ComputePlans.of({
-      ...plans,
-      register: (message) =>
-        Effect.gen(function* () {
-          const { requester } = yield* RequestContext
-          if (planners.includes(requester)) return yield* plans.register(message)
-          return yield* new OrchestratorError.PermissionDenied({ message: `${requester} may not register plans` })
-        })
-    })
-  )
-)
+import { Channels, ClientIdentity, Services } from "substra-orchestrator/services"
+import * as OnlyPlanners from "./OnlyPlanners.ts"
 
 const server = Server.layer({ port: 0 }).pipe(
-  Layer.provide(onlyPlanners),
+  Layer.provide(OnlyPlanners.layer),
   Layer.provide(Services.layer()),
   Layer.provide(MemoryStore.layer),
   Layer.provide(Channels.layer(new Map([["mychannel", ["MyOrg1MSP", "MyOrg2MSP"]]]))),

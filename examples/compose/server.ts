@@ -10,7 +10,7 @@ import { Channels, ClientIdentity, Services } from "substra-orchestrator/service
 const server = Server.layer({ port: Number(process.env.PORT ?? 9000) }).pipe(
   Layer.tap((context) => Effect.log(`listening on port ${Context.get(context, Server.Listening).port}`)),
   Layer.provide(Services.layer({ version: "mine" })),
-  Layer.provide(MemoryStore.layer), // or PostgresStore.layer({ url, poolSize: 10 }) of substra-orchestrator/postgres
+  Layer.provide(MemoryStore.layer), // or PostgreSQL, as below
   Layer.provide(Channels.layer(new Map([["mychannel", ["MyOrg1MSP", "MyOrg2MSP"]]]))),
   Layer.provide(ClientIdentity.layerTrusting)
 )

@@ -81,6 +81,13 @@ const tlsRefusal = /certificate|altnames|unable to verify|SSL routines|wrong ver
 const noChannel = /^OE0102: organization ".*" (is unknown|has not access to channel)/
 const channelAdvice = ". The server's file of channels must name this client's organization in this client's channel"
 
+/** Permissions for an organization that is not there. */
+const noGrantee = /^OE0003: invalid permission input values/
+const granteeAdvice = ". Every id of authorizedIds must be an organization that is registered in this client's channel"
+
+const kindAdvice = (details: string): string =>
+  noChannel.test(details) ? channelAdvice : noGrantee.test(details) ? granteeAdvice : ""
+
 const unavailableAdvice = (address: string, details: string): string =>
   notSent.test(details)
     ? `. Nobody can be reached at ${address}: is the orchestrator running there, and does it expect TLS exactly when this client uses it?`
@@ -95,7 +102,7 @@ const deadlineAdvice = (address: string, details: string): string =>
     : ". The call may have been carried out: look before you make it again, or give it more time by `timeout`"
 
 const untrustedAdvice = (address: string): string =>
-  `. TLS with ${address} failed: tls.ca must be the CA of the server's certificate, the certificate must name the host (tls.serverName where it differs), and a server with mutual TLS must know the CA of tls.certificate`
+  `. TLS with ${address} failed: tls.ca must be the CA of the server's certificate, the certificate must name the host (tls.serverName where it differs), and a server with mutual TLS must know the CA of tls.certificate; for a server without TLS leave out tls`
 
 const forwarded = (details: string): boolean => /^Received (RST_STREAM|HTTP status code)/.test(details)
 
@@ -112,7 +119,7 @@ export const fromStatus = (place: CallPlace, { code, details, metadata }: Status
     message: `${place.rpc}: ${details}${advice}`,
     requestId: typeof requestId === "string" ? requestId : place.requestId
   })
-  if (tag !== undefined) return kinded[tag](fields(noChannel.test(details) ? channelAdvice : ""), said)
+  if (tag !== undefined) return kinded[tag](fields(kindAdvice(details)), said)
   switch (code) {
     case status.UNAVAILABLE:
       return tlsRefusal.test(details)

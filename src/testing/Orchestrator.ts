@@ -15,6 +15,7 @@ import type { ClientOptions } from "../client/ClientOptions.ts"
 import { connect, type PromiseClient } from "../client/PromiseClient.ts"
 import * as AppConfig from "../layers/config/AppConfig.ts"
 import { startInMemory } from "../server/App.ts"
+import { Listening } from "../server/Server.ts"
 import type { ChannelMap } from "../services/Channels.ts"
 
 /** What an orchestrator for tests begins with. */
@@ -50,6 +51,13 @@ const registerAll = (address: string, channels: ChannelMap) =>
     { concurrency: "unbounded", discard: true }
   )
 
+/** Its log is quiet, and its clock is the real one. */
+const asServer = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  effect.pipe(
+    Effect.provideService(References.MinimumLogLevel, "Error"),
+    Effect.provideService(Clock.Clock, Clock.Clock.defaultValue())
+  )
+
 const start = ({ channels, registered = true }: OrchestratorOptions): Effect.Effect<Running, never, Scope.Scope> =>
   Effect.gen(function* () {
     const standard = yield* Effect.provideService(AppConfig.load, ConfigProvider.ConfigProvider, settings)
@@ -58,12 +66,8 @@ const start = ({ channels, registered = true }: OrchestratorOptions): Effect.Eff
     const address = `127.0.0.1:${grpcPort}`
     if (registered) yield* registerAll(address, config.channels)
     return { address }
-  }).pipe(
-    Effect.provideService(References.MinimumLogLevel, "Error"),
-    Effect.provideService(Clock.Clock, Clock.Clock.defaultValue()),
     // Nothing of this can fail but by a defect: the settings are these, the ports are free.
-    Effect.orDie
-  )
+  }).pipe(asServer, Effect.orDie)
 
 /** An orchestrator that a test may call: `layer(Orchestrator.layer)("…", (it) => …)`. */
 export class Orchestrator extends Context.Service<
@@ -84,12 +88,24 @@ export class Orchestrator extends Context.Service<
   static readonly layerWith = (options: OrchestratorOptions): Layer.Layer<Orchestrator> =>
     Layer.effect(
       Orchestrator,
-      Effect.map(start(options), ({ address }) => ({
-        address,
-        client: (organization = "MyOrg1MSP", channel = "mychannel", behaviour = {}) =>
-          Effect.orDie(makeClient({ address, organization, channel, ...behaviour }))
-      }))
+      Effect.map(start(options), ({ address }) => Orchestrator.at(address))
     )
+
+  /** A server of your own, of `Server.layer`: its clients, its log kept quiet. Nobody is registered on it. */
+  static readonly layerOn = <E, R>(server: Layer.Layer<Listening, E, R>): Layer.Layer<Orchestrator, E, R> =>
+    Layer.effect(
+      Orchestrator,
+      Effect.map(asServer(Layer.build(server)), (context) => {
+        const { address, port } = Context.get(context, Listening)
+        return Orchestrator.at(`${address}:${port}`)
+      })
+    )
+
+  private static readonly at = (address: string): Orchestrator["Service"] => ({
+    address,
+    client: (organization = "MyOrg1MSP", channel = "mychannel", behaviour = {}) =>
+      Effect.orDie(makeClient({ address, organization, channel, ...behaviour }))
+  })
 
   /** The development channels, with all of their organizations registered. */
   static readonly layer: Layer.Layer<Orchestrator> = Orchestrator.layerWith({})

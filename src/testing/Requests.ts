@@ -50,12 +50,16 @@ export const dataSample = slot("ASSET_DATA_SAMPLE")
 export const many = (one: Slot): Slot => ({ ...one, multiple: true })
 /** The same, or nothing. */
 export const optional = (one: Slot): Slot => ({ ...one, optional: true })
-type Slots = Readonly<Record<string, Slot>>
+
+/** An object with identifiers for names, or a map as the messages have it. */
+type ByIdentifier<A> = Readonly<Record<string, A>> | ReadonlyMap<string, A>
+const mapOf = <A>(values: ByIdentifier<A>): Map<string, A> =>
+  new Map(values instanceof Map ? values : Object.entries(values))
 
 /** What a test wants of a function: inputs and outputs by their identifiers. */
 export interface FunctionFields extends Partial<Omit<NewFunction, "inputs" | "outputs">> {
-  readonly inputs?: Slots
-  readonly outputs?: Slots
+  readonly inputs?: ByIdentifier<FunctionInput>
+  readonly outputs?: ByIdentifier<FunctionOutput>
 }
 /**
  * Needs nothing. Filled in: takes any number of models as `models`, or none, gives one model as `out`, and is for
@@ -72,8 +76,8 @@ export const newFunction = ({
   archive: addressable(),
   newPermissions: everybody,
   metadata: new Map(),
-  inputs: new Map(Object.entries(inputs)),
-  outputs: new Map(Object.entries(outputs).map(([name, { kind, multiple }]) => [name, { kind, multiple }])),
+  inputs: mapOf(inputs),
+  outputs: new Map(Array.from(mapOf(outputs), ([name, { kind, multiple }]) => [name, { kind, multiple }])),
   ...fields
 })
 
@@ -130,7 +134,7 @@ export const output = (
 
 /** What a test wants of a task: outputs by their identifiers. */
 export interface TaskFields extends Partial<Omit<NewComputeTask, "outputs">> {
-  readonly outputs?: Readonly<Record<string, NewComputeTaskOutput>>
+  readonly outputs?: ByIdentifier<NewComputeTaskOutput>
   /** What becomes of each model, where `outputs` does not say it. */
   readonly models?: NewComputeTaskOutput
 }
@@ -153,7 +157,7 @@ export const newTask = (
   outputs: new Map(
     outputs === undefined
       ? [...fn.outputs].map(([identifier, { kind }]) => [identifier, kind === "ASSET_MODEL" ? models : output()])
-      : Object.entries(outputs)
+      : mapOf(outputs)
   ),
   ...fields
 })

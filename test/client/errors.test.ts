@@ -67,3 +67,27 @@ describe("an error of the orchestrator", () => {
     expect(fromStatus(place, status)).toMatchObject({ _tag: "UnexpectedStatus", status: "NOT_FOUND" })
   })
 })
+
+describe("what to do is said", () => {
+  const said = (code: codes, details: string) => fromStatus(place, { code, details, metadata: new Metadata() }).message
+
+  it.each([
+    [
+      codes.FAILED_PRECONDITION,
+      "OE0003: invalid permission input values",
+      /authorizedIds must be an organization that is/
+    ],
+    [
+      codes.PERMISSION_DENIED,
+      'OE0102: organization "X" has not access to channel "Y"',
+      /file of channels must name this/
+    ],
+    [
+      codes.UNAVAILABLE,
+      "SSL routines:tls_get_more_records:packet length too long",
+      /a server without TLS leave out tls/
+    ]
+  ])("with status %i, of %s", (code, details, advice) => {
+    expect(said(code, details)).toMatch(advice)
+  })
+})

@@ -21,6 +21,7 @@ import { Models } from "../../src/services/Models.ts"
 import { Performances } from "../../src/services/Performances.ts"
 import * as FederatedPlan from "../../src/testing/FederatedPlan.ts"
 import { startOrchestrator } from "../../src/testing/Orchestrator.ts"
+import * as Requests from "../../src/testing/Requests.ts"
 
 const root = resolve(import.meta.dirname, "../..")
 const orchestrator = await startOrchestrator()
@@ -159,6 +160,14 @@ describe.concurrent("a program of the documentation", () => {
     expect(steady(child.printed())).toContain(steady(documented("examples/compose/server.ts")))
   })
 
+  it("serves on PostgreSQL", async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), "orc-docs-postgres-"))
+    const child = await running("examples/compose/postgres.ts", /listening on port \d+/, { DATA_DIR: dataDir })
+    expect(await child.end()).not.toBe(1)
+    await rm(dataDir, { recursive: true })
+    expect(steady(child.printed())).toContain(steady(documented("examples/compose/postgres.ts")))
+  })
+
   it("serves on memory", async () => {
     const ports = { ORCHESTRATOR_GRPC_PORT: "0", ORCHESTRATOR_HTTP_PORT: "0" }
     const server = await running("src/server/main.ts serve --memory", /channels .*\n/, ports)
@@ -167,7 +176,9 @@ describe.concurrent("a program of the documentation", () => {
   })
 
   it("is one of those below, where it has an output", () => {
-    const others = ["compose/server", "client/backend", "client/register"].map((name) => `examples/${name}.ts`)
+    const others = ["compose/server", "compose/postgres", "client/backend", "client/register"].map(
+      (name) => `examples/${name}.ts`
+    )
     expect([...outputs.keys()].sort()).toEqual([...ending, ...others, "serve --memory"].sort())
   })
 
@@ -182,6 +193,24 @@ describe.concurrent("a program of the documentation", () => {
     expect(await output("examples/client/register.ts", its)).toBe(documented("examples/client/register.ts"))
     await backend.end()
     expect(steady(backend.printed())).toBe(steady(documented("examples/client/backend.ts")))
+  })
+
+  it("is a backend that reports what it could not do", async () => {
+    await using own = await startOrchestrator({ channels: new Map([["mychannel", ["MyOrg1MSP"]]]) })
+    const its = { ADDRESS: own.address, STATE: join(folder, "broken") }
+    const backend = await running("examples/client/backend.ts", /following the events/, its)
+    const client = await own.client()
+    const fn = await client.registerFunction(Requests.newFunction({ name: "broken" }))
+    const plan = await client.registerPlan(Requests.newPlan())
+    const task = Requests.newTask(fn, plan, { worker: client.organization })
+    await client.registerTasks({ tasks: [task] })
+    for (const action of ["FUNCTION_ACTION_BUILDING", "FUNCTION_ACTION_READY"] as const) {
+      await client.applyFunctionAction({ functionKey: fn.key, action })
+    }
+    expect((await client.waitForPlan(plan.key)).outcome).toBe("FAILED")
+    const report = await client.getFailureReport({ assetKey: task.key })
+    expect(report).toMatchObject({ errorType: "ERROR_TYPE_EXECUTION", logsAddress: expect.anything() })
+    await backend.end()
   })
 
   it("is a backend that does the tasks of a plan, and goes on where it was when it starts again", async () => {

@@ -2,6 +2,8 @@
 
 import cluster from "node:cluster"
 import { existsSync } from "node:fs"
+import { relative } from "node:path"
+import { fileURLToPath } from "node:url"
 import * as Console from "effect/Console"
 import * as Argument from "effect/cli/Argument"
 import * as CliConfig from "effect/cli/CliConfig"
@@ -32,6 +34,8 @@ export class Unsuccessful extends Data.TaggedError("Unsuccessful")<{ readonly me
 /** In the repository there is one, in the package there is none. */
 const hasExample = existsSync(new URL("../../../examples/federated.ts", import.meta.url))
 
+const clientPage = relative(process.cwd(), fileURLToPath(new URL("../../../docs/client.md", import.meta.url)))
+
 /** A channel of the two organizations that the example has. */
 const exampleChannel = ({ channels }: Running): string | undefined =>
   [...channels].find(([, ids]) => ["MyOrg1MSP", "MyOrg2MSP"].every((id) => ids.includes(id)))?.[0]
@@ -55,7 +59,7 @@ const next = (config: AppConfig.AppConfig, running: Running): string => {
   const channel = exampleChannel(running)
   return hasExample && channel !== undefined
     ? `Try next, in another terminal: ${exampleCommand(config, running, channel)}`
-    : "Try next: a client, docs/client.md"
+    : `Try next: a client, ${clientPage}`
 }
 
 const greeting = (config: AppConfig.AppConfig, running: Running): string =>

@@ -30,7 +30,21 @@ export * from "./performance.ts"
 export * from "./profiling.ts"
 
 /** All services of the contract. */
-export const services = [
+export const services: readonly [
+  typeof ComputePlanServiceDefinition,
+  typeof ComputeTaskServiceDefinition,
+  typeof DataManagerServiceDefinition,
+  typeof DataSampleServiceDefinition,
+  typeof DatasetServiceDefinition,
+  typeof EventServiceDefinition,
+  typeof FailureReportServiceDefinition,
+  typeof FunctionServiceDefinition,
+  typeof InfoServiceDefinition,
+  typeof ModelServiceDefinition,
+  typeof OrganizationServiceDefinition,
+  typeof PerformanceServiceDefinition,
+  typeof ProfilingServiceDefinition
+] = [
   ComputePlanServiceDefinition,
   ComputeTaskServiceDefinition,
   DataManagerServiceDefinition,
@@ -44,4 +58,4 @@ export const services = [
   OrganizationServiceDefinition,
   PerformanceServiceDefinition,
   ProfilingServiceDefinition
-] as const
+]
