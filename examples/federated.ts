@@ -97,6 +97,7 @@ const explain = (settings: Settings, error: ClientError | InvalidClientOptions |
     case "Unavailable":
     case "Untrusted":
     case "DeadlineExceeded":
+      if (error.details.startsWith("the database")) return `The orchestrator at ${address} says: ${error.details}.`
       return `No orchestrator can be reached at ${address} (${networkReason(error.details)}).
 Start one with "npm start", or say with --address where it is.${tls(organizations[0] ?? "") === undefined ? plainHint : tlsHint}`
     case "PermissionDenied":

@@ -125,6 +125,18 @@ const open = Effect.fnUntraced(function* (
   }
 })
 
+/** The URL of the database in a data folder whose server runs, for whoever looks at it beside its orchestrator. */
+export const running = (
+  dataDir = defaultDataDir()
+): Effect.Effect<Redacted.Redacted | undefined, EmbeddedPostgresError> =>
+  Effect.suspend(() => {
+    const { cluster } = layout(path.resolve(dataDir))
+    const found = Postmaster.readPidFile(cluster)
+    if (found?.status !== "ready" || !Postmaster.isAlive(found.pid)) return Effect.undefined
+    const socketDir = Settings.canUseSocket(cluster) ? cluster : undefined
+    return urlOf(cluster, { socketDir, port: found.port }, "orchestrator")
+  })
+
 /** Starts the server, and stops it when the scope closes. A start that fails leaves no process and no lock. */
 export const start = Effect.fnUntraced(function* (
   options: Options = {}

@@ -32,7 +32,7 @@ export const logCall = (
 ): Effect.Effect<void> =>
   Effect.suspend(() => {
     const millis = performance.now() - call.begun
-    const failure = Exit.isFailure(exit) ? causeOf(exit.cause) : undefined
+    const failure = Exit.isFailure(exit) ? causeOf(exit.cause, call.caller === undefined) : undefined
     const isSlow = slow !== undefined && millis > Duration.toMillis(slow)
     const level: Level = failure?.level ?? (isSlow ? "Warn" : "Info")
     const line = Effect.logWithLevel(level)(
@@ -49,8 +49,14 @@ export const logCall = (
     })
   })
 
-/** What an operator must know of a failure: nothing where the caller was at fault. */
-const causeOf = (cause: Cause.Cause<unknown>): { readonly level: Level; readonly text: string } | undefined => {
+/**
+ * What an operator must know of a failure: nothing where the caller was at fault, unless it was not let in (`isStranger`):
+ * its headers and its certificate are the operator's to look at.
+ */
+const causeOf = (
+  cause: Cause.Cause<unknown>,
+  isStranger: boolean
+): { readonly level: Level; readonly text: string } | undefined => {
   if (Cause.hasInterruptsOnly(cause)) return undefined
   const error = Cause.squash(cause)
   if (!isOrchestratorError(error)) {
@@ -59,7 +65,9 @@ const causeOf = (cause: Cause.Cause<unknown>): { readonly level: Level; readonly
   if (error._tag === "Internal" || error._tag === "StoredDataInvalid")
     return { level: "Error", text: describe(error.cause) }
   if (error._tag === "Unavailable" && error.cause !== undefined) return { level: "Warn", text: describe(error.cause) }
-  return undefined
+  return isStranger && (error._tag === "PermissionDenied" || error._tag === "BadRequest")
+    ? { level: "Info", text: error.message.slice(0, 200) }
+    : undefined
 }
 
 const stackOf = (error: unknown): string => (error instanceof Error ? (error.stack ?? error.message) : String(error))

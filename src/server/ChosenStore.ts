@@ -30,6 +30,18 @@ export const chooseDatabase = (
         ({ dataDir, url }) => ({ url, dataDir })
       )
 
+/** The same to look at: the embedded one also where a server has started it. */
+export const databaseToSee = (
+  config: AppConfig
+): Effect.Effect<Redacted.Redacted, EmbeddedPostgres.EmbeddedPostgresError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const running =
+      config.ORCHESTRATOR_DATABASE_URL === undefined
+        ? yield* EmbeddedPostgres.running(config.ORCHESTRATOR_DATA_DIR)
+        : undefined
+    return running ?? (yield* chooseDatabase(config)).url
+  })
+
 /** What a server keeps its assets and events in. */
 export interface ChosenStore<E> {
   readonly layer: Layer.Layer<Store, E>

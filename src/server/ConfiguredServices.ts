@@ -1,16 +1,19 @@
 /** The services on a store, with what the configuration says of channels, certificates, identity, limits and traces. */
 import { ServerCredentials } from "@grpc/grpc-js"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
-import { type AppConfig, channelsFile, missingCas, tlsFiles } from "../layers/config/AppConfig.ts"
+import { type AppConfig, channelsFile, tlsFiles } from "../layers/config/AppConfig.ts"
 import { reloading } from "../layers/config/Reload.ts"
 import * as ServiceLayers from "../layers/Services.ts"
 import * as Tracing from "../layers/Tracing.ts"
 import * as CertificateIdentity from "../layers/tls/CertificateIdentity.ts"
-import { Channels } from "../services/Channels.ts"
+import { certificateProblems, missingCas } from "../layers/tls/CertificateProblems.ts"
+import type { TlsFiles } from "../layers/tls/TlsFiles.ts"
+import { type ChannelMap, Channels } from "../services/Channels.ts"
 import { ClientIdentity } from "../services/ClientIdentity.ts"
 import { addressOf, type ChosenStore } from "./ChosenStore.ts"
 import * as GrpcServer from "./GrpcServer.ts"
@@ -40,8 +43,33 @@ interface Security {
   readonly identity: Layer.Layer<ClientIdentity>
 }
 
+/** What is wrong with certificates or missing among them is told when it begins: at the start, or with a new content. */
+const tellProblems = (
+  config: AppConfig,
+  files: SubscriptionRef.SubscriptionRef<TlsFiles>,
+  channels: SubscriptionRef.SubscriptionRef<ChannelMap>
+): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    let told: ReadonlySet<string> = new Set()
+    const look = Effect.gen(function* () {
+      const current = yield* SubscriptionRef.get(files)
+      const found = [
+        ...certificateProblems(current, yield* Clock.currentTimeMillis),
+        ...(config.ORCHESTRATOR_VERIFY_CLIENT_MSP_ID ? missingCas(yield* SubscriptionRef.get(channels), current) : [])
+      ]
+      for (const problem of found) if (!told.has(problem)) yield* Effect.logWarning(problem)
+      told = new Set(found)
+    })
+    yield* look
+    const changes = Stream.merge(SubscriptionRef.changes(files), SubscriptionRef.changes(channels))
+    yield* Effect.forkScoped(Stream.runForEach(changes, () => look))
+  })
+
 /** How connections are secured and clients are known; certificates change with their files. */
-const security = (config: AppConfig): Effect.Effect<Security, never, Scope.Scope> =>
+const security = (
+  config: AppConfig,
+  channels: SubscriptionRef.SubscriptionRef<ChannelMap>
+): Effect.Effect<Security, never, Scope.Scope> =>
   Effect.gen(function* () {
     const { tls } = config
     if (tls === undefined) {
@@ -58,8 +86,8 @@ const security = (config: AppConfig): Effect.Effect<Security, never, Scope.Scope
     yield* Effect.forkScoped(
       Stream.runForEach(SubscriptionRef.changes(files), (current) => Effect.sync(() => credentials.update(current)))
     )
+    yield* tellProblems(config, files, channels)
     if (!config.ORCHESTRATOR_VERIFY_CLIENT_MSP_ID) return { credentials, identity: ClientIdentity.layerTrusting }
-    for (const missing of missingCas(config)) yield* Effect.logWarning(missing)
     return { credentials, identity: CertificateIdentity.layer(files) }
   })
 
@@ -74,7 +102,8 @@ export interface Prepared {
 /** The services on a store, with what the configuration says of channels, identity and traces. */
 export const prepare = <E>(config: AppConfig, store: ChosenStore<E>): Effect.Effect<Prepared, E, Scope.Scope> =>
   Effect.gen(function* () {
-    const { credentials, identity } = yield* security(config)
+    const channels = yield* reloadingChannels(config)
+    const { credentials, identity } = yield* security(config, channels)
     const services = yield* Layer.build(
       ServiceLayers.layer({
         version,
@@ -84,7 +113,7 @@ export const prepare = <E>(config: AppConfig, store: ChosenStore<E>): Effect.Eff
         ring: { maxEvents: config.ORCHESTRATOR_EVENT_RING_SIZE, maxBytes: config.ORCHESTRATOR_EVENT_RING_BYTES }
       }).pipe(
         Layer.provideMerge(store.layer),
-        Layer.provideMerge(Channels.layerFrom(yield* reloadingChannels(config))),
+        Layer.provideMerge(Channels.layerFrom(channels)),
         Layer.provideMerge(identity),
         Layer.provideMerge(Tracing.layer(config, version))
       )

@@ -5,8 +5,10 @@
  */
 import type { Http2Server, ServerHttp2Session } from "node:http2"
 import type { Duplex } from "node:stream"
+import type { TLSSocket } from "node:tls"
 import type { Server } from "@grpc/grpc-js"
 import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import { http2ServersOf } from "./Http2Servers.ts"
 import { handshakeTimeoutMillis } from "./TlsCredentials.ts"
@@ -61,12 +63,21 @@ export const watchConnections = (
   context: Context.Context<never>,
   patience = handshakeTimeoutMillis
 ): void => {
-  const count = (reason: Reason) => Metric.withAttributes(refused, { reason }).updateUnsafe(1, context)
+  const run = Effect.runForkWith(context)
+  const count = (reason: Reason, why: string = reason) => {
+    Metric.withAttributes(refused, { reason }).updateUnsafe(1, context)
+    run(Effect.logDebug(`a connection came to nothing, ${reason}: ${why}`))
+  }
   for (const http2Server of http2ServersOf(server)) watch(http2Server, count, patience)
 }
 
-const watch = (http2Server: Http2Server, count: (reason: Reason) => void, patience: number): void => {
-  http2Server.on("tlsClientError", (error: Error) => count(handshakeReason(error)))
+const watch = (http2Server: Http2Server, count: (reason: Reason, why?: string) => void, patience: number): void => {
+  http2Server.on("tlsClientError", (error: Error, socket: TLSSocket) => {
+    // With TLS 1.3 a client's certificate is looked at when the client takes the handshake for done.
+    const refusal = socket.authorizationError as Error | string | null | undefined
+    const reason = refusal ? "tls_handshake" : handshakeReason(error)
+    count(reason, String(refusal || codeOf(error) || error.message))
+  })
   // Who listens must end the connection: Node would, and answer in HTTP/1.
   http2Server.on("unknownProtocol", (socket: Duplex) => {
     count("not_http2")

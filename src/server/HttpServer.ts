@@ -58,6 +58,12 @@ const measured = (metrics: Effect.Effect<string>) =>
     )
   )
 
+const unmeasured = HttpRouter.add(
+  "GET",
+  "/metrics",
+  HttpServerResponse.text("metrics are off: METRICS_ENABLED=true serves them here\n", { status: 404 })
+)
+
 /** Why the database keeps this server from its work: it does not answer, or its schema is not one that fits. */
 export const databaseReadiness: Effect.Effect<string | undefined, never, Database> = Effect.gen(function* () {
   const database = yield* Database
@@ -70,7 +76,7 @@ export const databaseReadiness: Effect.Effect<string | undefined, never, Databas
 
 const layer = ({ address, grpcPort, metrics, port, readiness }: HttpServerOptions) =>
   HttpRouter.serve(
-    Layer.mergeAll(alive(grpcPort), ready(readiness), metrics === undefined ? Layer.empty : measured(metrics)),
+    Layer.mergeAll(alive(grpcPort), ready(readiness), metrics === undefined ? unmeasured : measured(metrics)),
     {
       disableLogger: true,
       disableListenLog: true

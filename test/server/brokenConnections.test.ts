@@ -12,7 +12,7 @@ import { watchConnections } from "../../src/server/FailedConnections.ts"
 import { TlsCredentials } from "../../src/server/TlsCredentials.ts"
 import { client } from "../blackbox/Client.ts"
 import { failure } from "../blackbox/Refusals.ts"
-import { clientOf, type Issued } from "../tls/Certificates.ts"
+import { authority, clientOf, type Issued } from "../tls/Certificates.ts"
 import {
   atEnd,
   connect,
@@ -217,6 +217,11 @@ describe("a connection that comes to nothing", () => {
     ["HTTP/1 on the port with TLS", "plaintext", () => closes(open(secure), http1)],
     ["HTTP/2 without TLS on the port with TLS", "plaintext", () => closes(open(secure), preface)],
     ["no certificate", "tls_handshake", () => handshake(pki, secure, undefined)],
+    [
+      "a certificate of an unknown CA",
+      "tls_handshake",
+      async () => handshake(pki, secure, await clientOf(one, await authority("nobody's")))
+    ],
     [
       "TLS 1.1",
       "tls_handshake",

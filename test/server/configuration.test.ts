@@ -219,6 +219,11 @@ it.each([
   expect(namesIn(await problemsOf({ [name]: "true" }))).toEqual(told)
 })
 
+it("a folder of CAs that is not named is told once, whatever needs it", async () => {
+  const problems = await problemsOf({ ORCHESTRATOR_MTLS_ENABLED: "true", ORCHESTRATOR_VERIFY_CLIENT_MSP_ID: "true" })
+  expect(namesIn(problems)).toEqual(["ORCHESTRATOR_MTLS_ENABLED", "ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR"])
+})
+
 it("a database of one's own needs a file of channels", async () => {
   expect(await problemsOf({ ORCHESTRATOR_DATABASE_URL: "postgresql://127.0.0.1/orchestrator" })).toEqual([
     expect.stringContaining("ORCHESTRATOR_CHANNEL_CONFIG: it must name the file of channels")
@@ -233,6 +238,14 @@ it.each([
   ["a channel twice", "channels:\n  mychannel: [MyOrg1MSP]\n  mychannel: [MyOrg2MSP]\n", /Duplicate key 'mychannel'/],
   ["tabs", "channels:\n\tmychannel: [MyOrg1MSP]\n", /Tabs cannot be used for YAML indentation at line 2/],
   ["a channel without organizations", "channels: { mychannel: [] }\n", /channel "mychannel": it must have an organ/],
+  ["a channel with nothing", "channels:\n  mychannel:\n", /channel "mychannel": it must have an organization/],
+  ["one organization for a list", "channels: { a: MyOrg1MSP }\n", /channel "a": it must be a list .*not "MyOrg1MSP"/],
+  ["a number for an id", "channels: { a: [7] }\n", /channel "a": organization 7 must be text, in quotes/],
+  [
+    "a list that is indented in two ways",
+    "channels:\n  a:\n    - MyOrg1MSP\n      - MyOrg2MSP\n",
+    /channel "a": organization "MyOrg1MSP - MyOrg2MSP" is a list whose lines are not all indented alike/
+  ],
   ["a comma in an id", "channels: { mychannel: ['A,B'] }\n", /channel "mychannel": organization "A,B" must be/],
   ["no channels", "channel: { mychannel: [MyOrg1MSP] }\n", /it must hold channels with lists of organizations/]
 ])("a file of channels with %s is refused with its path", async (_, text, why) => {
@@ -240,6 +253,22 @@ it.each([
   const problems = await problemsOf({ ORCHESTRATOR_CHANNEL_CONFIG: file })
   expect(problems).toEqual([expect.stringMatching(why)])
   expect(problems[0]).toContain(`ORCHESTRATOR_CHANNEL_CONFIG: ${file}: `)
+})
+
+it("ports that are the same are refused, unless both are free ones", async () => {
+  const ports = (port: string) => ({ ORCHESTRATOR_GRPC_PORT: port, ORCHESTRATOR_HTTP_PORT: port })
+  expect(await problemsOf(ports("9001"))).toEqual([
+    "ORCHESTRATOR_HTTP_PORT: it must be another than ORCHESTRATOR_GRPC_PORT, 9001"
+  ])
+  expect(namesIn(await problemsOf({ ...ports("0"), LOG_LEVEL: "x" }))).toEqual(["LOG_LEVEL"])
+})
+
+it("a value that cannot be used is shown, unless it may be secret", async () => {
+  const env = { ORCHESTRATOR_GRPC_PORT: " 9001", ORCHESTRATOR_DATABASE_URL: "geheim", LOG_LEVEL: "x".repeat(100) }
+  const problems = (await problemsOf(env)).join("\n")
+  expect(problems).toContain('ORCHESTRATOR_GRPC_PORT: it must be a whole number from 0 to 65535, not " 9001"')
+  expect(problems).toContain(`not "${"x".repeat(60)}…"`)
+  expect(problems).not.toContain("geheim")
 })
 
 it("an empty list of channels is refused", async () => {

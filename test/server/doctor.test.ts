@@ -5,6 +5,7 @@ import { createServer } from "node:net"
 import { join } from "node:path"
 import { expect, it } from "vitest"
 import { execute } from "../support/database.ts"
+import { clientOf } from "../tls/Certificates.ts"
 import { makePki, one } from "../tls/Pki.ts"
 import * as Program from "./Program.ts"
 
@@ -121,6 +122,25 @@ it("warns of each organization of the channels without a CA, where clients are v
     'warning  identity: organization "LateMSP" has no folder in ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR: its calls are refused until it has one'
   ])
   expect(findings.channels).toBe("ok: 1 channel, 2 organizations")
+  expect(code).toBe(0)
+})
+
+it("warns of certificates that are not what they are for, and of variables that there are not", async () => {
+  const pki = await makePki()
+  const leaf = await clientOf(one, pki.cas[one])
+  await pki.write(`cas/${one}/backend.pem`, leaf.certificate)
+  await pki.write("server.pem", leaf.certificate)
+  await pki.write("server.key", leaf.key)
+  const env = { ORCHESTRATOR_GRPC_PROT: "9001", ORCHESTRATOR_SERVICE_HOST: "10.0.0.1" }
+  const { code, lines } = await doctor({ ...Program.freePorts, ...pki.env, ...env })
+  const warnings = lines.filter((line) =>
+    /there is no such variable|server certificate: it|backend.pem\): it/.test(line)
+  )
+  expect(warnings).toEqual([
+    "warning  configuration: ORCHESTRATOR_GRPC_PROT: there is no such variable, it is ignored",
+    expect.stringMatching(/^warning {2}server certificate: (it names no host|its extendedKeyUsage)/),
+    expect.stringMatching(/^warning {2}CA of MyOrg1MSP \(.*backend.pem\): it is no CA's certificate/)
+  ])
   expect(code).toBe(0)
 })
 

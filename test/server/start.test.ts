@@ -10,6 +10,7 @@ import * as Redacted from "effect/Redacted"
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest"
 import * as EmbeddedPostgres from "../../src/layers/EmbeddedPostgres.ts"
 import { layout } from "../../src/layers/embedded/DataDir.ts"
+import * as Build from "../blackbox/Builders.ts"
 import { execute } from "../support/database.ts"
 import { makePki } from "../tls/Pki.ts"
 import * as Gate from "./Gate.ts"
@@ -34,15 +35,23 @@ beforeAll(async () => {
 })
 
 describe("a port that is taken", () => {
-  let holder: NetServer
-  let taken = ""
-  beforeAll(async () => {
-    holder = createServer().listen(0, "127.0.0.1")
+  const holders: Array<NetServer> = []
+  const held = async (): Promise<string> => {
+    const holder = createServer().listen(0, "127.0.0.1")
+    holders.push(holder)
     await once(holder, "listening")
     const address = holder.address()
-    taken = typeof address === "object" ? String(address?.port) : ""
+    return typeof address === "object" ? String(address?.port) : ""
+  }
+  let taken = ""
+  let alsoTaken = ""
+  beforeAll(async () => {
+    taken = await held()
+    alsoTaken = await held()
   })
-  afterAll(() => holder.close())
+  afterAll(() => {
+    for (const holder of holders) holder.close()
+  })
 
   const said = new Map<string, string>()
   describe.each(["ORCHESTRATOR_GRPC_PORT", "ORCHESTRATOR_HTTP_PORT"])("%s", (variable) => {
@@ -74,7 +83,7 @@ describe("a port that is taken", () => {
 
   it("is told for both where neither can be had", async () => {
     const text = await failure({
-      ...{ ORCHESTRATOR_DATA_DIR: dataDir, ORCHESTRATOR_GRPC_PORT: taken, ORCHESTRATOR_HTTP_PORT: taken }
+      ...{ ORCHESTRATOR_DATA_DIR: dataDir, ORCHESTRATOR_GRPC_PORT: taken, ORCHESTRATOR_HTTP_PORT: alsoTaken }
     })
     expect(text).toMatch(/^cannot listen on [^\n]* for HTTP: [^\n]*\ncannot listen on [^\n]* for gRPC: [^\n]*\n$/)
   })
@@ -88,7 +97,21 @@ describe("a command on the database alone needs no file of channels", () => {
       stderr: "",
       stdout: expect.stringMatching(/^migrated: /)
     })
-    expect(await Program.run(env, "events", "tail", "mychannel").exited).toEqual({ code: 0, stderr: "", stdout: "" })
+    const tail = (...args: ReadonlyArray<string>) => Program.run(env, "events", "tail", ...args).exited
+    const none = 'channel "mychannel" has no events\n'
+    expect(await tail("mychannel")).toEqual({ code: 0, stderr: none, stdout: "" })
+    expect(await tail("mychannel", "--after", "x")).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/event is not valid: --after: /)
+    })
+  })
+
+  it("events tail names a schema that is not there", async () => {
+    const env = { ORCHESTRATOR_DATABASE_URL: (await Program.emptyDatabase()).url }
+    expect(await Program.run(env, "events", "tail", "mychannel").exited).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^the database's schema is missing/)
+    })
   })
 })
 
@@ -306,6 +329,18 @@ describe("two servers with a PostgreSQL of their own each", () => {
     await one.client().registerOrganization()
     expect(await organizationsOf(one)).toEqual(["MyOrg1MSP"])
     expect(await organizationsOf(two)).toEqual([])
+  })
+
+  it("show their log to events tail beside them", async () => {
+    await one.client("MyOrg2MSP").registerPlan(Build.newPlan())
+    const { code, stderr, stdout } = await Program.run(
+      { ORCHESTRATOR_DATA_DIR: dataDir },
+      "events",
+      "tail",
+      "mychannel"
+    ).exited
+    expect([code, stderr]).toEqual([0, ""])
+    expect(stdout).toMatch(/CREATED \S*COMPUTE_PLAN /)
   })
 
   it("a third on the same folder is refused, and the first goes on", async () => {

@@ -116,8 +116,8 @@ export const clientOf = (
 ): Promise<Issued> =>
   issue({ subject: [{ O: [organization] }, { CN: ["backend"] }], issuer, usages: ["client"], ...options })
 
-export const serverOf = (issuer: Issued): Promise<Issued> =>
-  issue({ subject: [{ CN: ["orchestrator"] }], issuer, usages: ["server", "client"] })
+export const serverOf = (issuer: Issued, options: Partial<CertificateOptions> = {}): Promise<Issued> =>
+  issue({ subject: [{ CN: ["orchestrator"] }], issuer, usages: ["server", "client"], ...options })
 
 const der = (tag: number, content: Buffer): Buffer => Buffer.concat([Buffer.from([tag, content.length]), content])
 

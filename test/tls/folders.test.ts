@@ -208,7 +208,7 @@ describe("the server's certificate and key", () => {
     const pki = await makePki()
     await pki.write("server.key", (await serverOf(pki.serverCa)).key)
     expect(await problems(pki.env)).toEqual([
-      `ORCHESTRATOR_TLS_KEY_PATH: ${pki.path("server.key")}: it is not the key of ${pki.path("server.pem")}`
+      `ORCHESTRATOR_TLS_KEY_PATH: ${pki.path("server.key")}: it is not the key of the first certificate in ${pki.path("server.pem")}`
     ])
     const { ORCHESTRATOR_TLS_CERT_PATH: _, ORCHESTRATOR_TLS_KEY_PATH: __, ...env } = pki.env
     expect((await problems(env)).map((line) => line.split(":")[0])).toEqual(files.slice(0, 2))

@@ -102,6 +102,18 @@ describe("the server's certificate", () => {
     await vi.waitFor(async () => expect((await presented())?.trim()).toBe(next.certificate.trim()))
   })
 
+  it("is exchanged for one that has expired, which is told", async () => {
+    const keys = await newKeys()
+    const lines = server.log.lines.length
+    const expired = await serverOf(pki.serverCa, { keys, notBefore: new Date(1e12), notAfter: new Date(1.1e12) })
+    await fs.writeFile(pki.path("server.key"), expired.key)
+    await andIs("taken", "certificates", () => pki.write("server.pem", expired.certificate))
+    expect(await server.log.has("the server's certificate: ", lines)).toMatch(/^Warn: .*: expired on .*2004 GMT/)
+    const next = await serverOf(pki.serverCa, { keys })
+    await andIs("taken", "certificates", () => pki.write("server.pem", next.certificate))
+    expect(server.log.lines.slice(lines).filter((line) => line.startsWith("Warn: "))).toHaveLength(1)
+  })
+
   it.each(["server.pem", "server.key"])("is not exchanged when %s is broken", async (file) => {
     const [old, content] = [await presented(), await fs.readFile(pki.path(file), "utf8")]
     const why = await andIs("refused", "certificates", () => pki.write(file, content.slice(0, -50)))
@@ -122,8 +134,16 @@ describe("the folder of CAs", () => {
     expect(await handshake(pki, server, leaf)).toMatchObject({ accepted: false })
     await andIs("taken", "certificates", () => pki.write("cas/MyOrg3MSP/ca.pem", ca.certificate))
     await vi.waitFor(async () => expect(await handshake(pki, server, leaf)).toMatchObject({ accepted: true }))
-    // It is who it says it is, and nothing more.
+    // It is who it says it is, and nothing more, which is the operator's to see.
     await refused(version("MyOrg3MSP", leaf), "OE0102", 'organization "MyOrg3MSP" is unknown')
+    expect(await server.log.has('organization "MyOrg3MSP" is unknown')).toMatch(/^Info: call /)
+  })
+
+  it("gets a certificate that is no CA's, which is told", async () => {
+    const lines = server.log.lines.length
+    await andIs("taken", "certificates", () => pki.write(`cas/${two}/backend.pem`, leaf2.certificate))
+    expect(await server.log.has("backend.pem: it is no CA's certificate", lines)).toMatch(/^Warn: /)
+    await andIs("taken", "certificates", () => fs.rm(pki.path("cas", two, "backend.pem")))
   })
 
   it("loses an organization, whose calls are refused, on connections too that it has", async () => {

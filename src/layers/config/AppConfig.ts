@@ -314,6 +314,7 @@ const loadWith = Effect.fnUntraced(function* (
   const read = values as Values
   const channels = yield* readChannels(read)
   if (Result.isFailure(channels)) problems.push(...channels.failure)
+  problems.push(...portProblems(read))
   const tls = yield* readTls(read)
   if (Result.isFailure(tls)) problems.push(...tls.failure)
   if (Result.isSuccess(channels) && Result.isSuccess(tls) && problems.length === 0) {
@@ -327,6 +328,10 @@ const loadWith = Effect.fnUntraced(function* (
 
 type Problems = ReadonlyArray<string>
 
+/** Two that are 0 are two free ones. */
+const portProblems = ({ ORCHESTRATOR_GRPC_PORT: grpc, ORCHESTRATOR_HTTP_PORT: http }: Values): Problems =>
+  grpc === http && grpc > 0 ? [`ORCHESTRATOR_HTTP_PORT: it must be another than ORCHESTRATOR_GRPC_PORT, ${grpc}`] : []
+
 /** What must hold between the variables of TLS. */
 const tlsProblems = (values: Values): Problems => [
   ...(values.ORCHESTRATOR_TLS_ENABLED && values.ORCHESTRATOR_TLS_CERT_PATH === undefined
@@ -339,6 +344,7 @@ const tlsProblems = (values: Values): Problems => [
     ? ["ORCHESTRATOR_MTLS_ENABLED: mutual TLS needs TLS, set ORCHESTRATOR_TLS_ENABLED to true too"]
     : []),
   ...(values.ORCHESTRATOR_MTLS_ENABLED &&
+  !values.ORCHESTRATOR_VERIFY_CLIENT_MSP_ID &&
   values.ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR === undefined &&
   values.ORCHESTRATOR_TLS_SERVER_CA_CERT === undefined
     ? ["ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR: it must name the folder of the CAs that clients' certificates come from"]
@@ -377,17 +383,6 @@ const readTls = (values: Values): Effect.Effect<Result.Result<AppConfig["tls"], 
     Result.map((files) => ({ paths, files }))
   )
 }
-
-/** What identity verification lacks: the organizations of the channels that no CA vouches for. It may come later. */
-export const missingCas = (config: AppConfig): ReadonlyArray<string> =>
-  config.ORCHESTRATOR_VERIFY_CLIENT_MSP_ID
-    ? [...new Set([...config.channels.values()].flat())]
-        .filter((organization) => config.tls?.files.organizations.has(organization) !== true)
-        .map(
-          (organization) =>
-            `organization "${organization}" has no folder in ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR: its calls are refused until it has one`
-        )
-    : []
 
 const problemText = ({ variable, why }: TlsFilesModule.Problem): string => `${variable}: ${why}`
 

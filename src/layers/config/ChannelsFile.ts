@@ -14,7 +14,7 @@ export const developmentChannels: ChannelMap = new Map([
   ["yourchannel", ["MyOrg1MSP", "MyOrg2MSP"]]
 ])
 
-const File = Schema.Struct({ channels: Schema.Record(Schema.String, Schema.Array(Schema.String)) })
+const File = Schema.Struct({ channels: Schema.Record(Schema.String, Schema.Unknown) })
 const decodeFile = Schema.decodeUnknownResult(File)
 
 const example = "channels: { mychannel: [MyOrg1MSP, MyOrg2MSP] }"
@@ -22,17 +22,21 @@ const example = "channels: { mychannel: [MyOrg1MSP, MyOrg2MSP] }"
 /** A header's value: printable, and without the comma that would make it two. */
 const usable = /^[\x21-\x2b\x2d-\x7e]+(?: [\x21-\x2b\x2d-\x7e]+)*$/
 
-const problemsOf = (channels: Readonly<Record<string, ReadonlyArray<string>>>): ReadonlyArray<string> =>
-  Object.entries(channels).flatMap(([name, organizations]) => [
-    ...(usable.test(name) ? [] : [`channel ${JSON.stringify(name)}: its name must be printable ASCII without commas`]),
-    ...(organizations.length > 0 ? [] : [`channel ${JSON.stringify(name)}: it must have an organization`]),
-    ...organizations
-      .filter((id) => !usable.test(id))
-      .map(
-        (id) =>
-          `channel ${JSON.stringify(name)}: organization ${JSON.stringify(id)} must be printable ASCII without commas`
-      )
-  ])
+const organizationProblem = (id: unknown): ReadonlyArray<string> => {
+  const shown = JSON.stringify(id)
+  if (typeof id !== "string") return [`organization ${shown} must be text, in quotes where YAML takes it for another`]
+  if (id.includes(" - ")) return [`organization ${shown} is a list whose lines are not all indented alike`]
+  return usable.test(id) ? [] : [`organization ${shown} must be printable ASCII without commas`]
+}
+
+const channelProblems = (name: string, organizations: unknown): ReadonlyArray<string> => [
+  ...(usable.test(name) ? [] : ["its name must be printable ASCII without commas"]),
+  ...(organizations === null || (Array.isArray(organizations) && organizations.length === 0)
+    ? ["it must have an organization"]
+    : Array.isArray(organizations)
+      ? organizations.flatMap(organizationProblem)
+      : [`it must be a list of organizations, such as [MyOrg1MSP], not ${JSON.stringify(organizations)}`])
+]
 
 /** The channels in this text, or everything that is wrong with it. */
 export const parse = (text: string): Result.Result<ChannelMap, ReadonlyArray<string>> => {
@@ -42,8 +46,13 @@ export const parse = (text: string): Result.Result<ChannelMap, ReadonlyArray<str
   if (Result.isFailure(file))
     return Result.fail([`it must hold channels with lists of organizations, such as ${example}`])
   if (Object.keys(file.success.channels).length === 0) return Result.fail(["it must hold a channel"])
-  const problems = problemsOf(file.success.channels)
-  return problems.length > 0 ? Result.fail(problems) : Result.succeed(new Map(Object.entries(file.success.channels)))
+  const entries = Object.entries(file.success.channels)
+  const problems = entries.flatMap(([name, organizations]) =>
+    channelProblems(name, organizations).map((problem) => `channel ${JSON.stringify(name)}: ${problem}`)
+  )
+  return problems.length > 0
+    ? Result.fail(problems)
+    : Result.succeed(new Map(entries as ReadonlyArray<[string, ReadonlyArray<string>]>))
 }
 
 /** The channels in this file, or everything that is wrong with it. */

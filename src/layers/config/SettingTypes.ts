@@ -25,7 +25,11 @@ export const setting = <A>(
   meaning: string
 ): Setting<A> => ({ parse, type, standard, value, meaning })
 
-const refuse = (why: string) => Result.fail(why)
+/** `given` is shown, where it may be. */
+const refuse = (why: string, given?: string) =>
+  Result.fail(
+    given === undefined ? why : `${why}, not ${JSON.stringify(given.length > 60 ? `${given.slice(0, 60)}…` : given)}`
+  )
 
 const trueWords = ["1", "t", "T", "TRUE", "true", "True"]
 const falseWords = ["0", "f", "F", "FALSE", "false", "False"]
@@ -37,7 +41,7 @@ export const bool: readonly [string, Parse<boolean>] = [
       ? Result.succeed(true)
       : falseWords.includes(text)
         ? Result.succeed(false)
-        : refuse("it must be true or false (also 1, t, T, TRUE, True; 0, f, F, FALSE, False)")
+        : refuse("it must be true or false (also 1, t, T, TRUE, True; 0, f, F, FALSE, False)", text)
 ]
 
 export const integer = (min: number, max: number): readonly [string, Parse<number>] => [
@@ -46,7 +50,7 @@ export const integer = (min: number, max: number): readonly [string, Parse<numbe
     const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN
     return value >= min && value <= max
       ? Result.succeed(value)
-      : refuse(`it must be a whole number from ${min} to ${max}`)
+      : refuse(`it must be a whole number from ${min} to ${max}`, text)
   }
 ]
 
@@ -68,7 +72,7 @@ const durationText = /^(?:0|(?:(?:\d+(?:\.\d*)?|\.\d+)(?:h|ms|m|s|us|µs|ns))+)$
 export const duration: readonly [string, Parse<Duration.Duration>] = [
   "duration",
   (text) => {
-    if (!durationText.test(text)) return refuse("it must be a duration such as 300ms, 1.5s or 1m30s")
+    if (!durationText.test(text)) return refuse("it must be a duration such as 300ms, 1.5s or 1m30s", text)
     let millis = 0
     for (const [, amount, unit] of text.matchAll(durationPart)) millis += Number(amount) * (unitMillis[unit ?? ""] ?? 0)
     return Result.succeed(Duration.millis(millis))
@@ -85,7 +89,7 @@ export const text: readonly [string, Parse<string | undefined>] = ["text", (give
 export const ipAddress: readonly [string, Parse<string | undefined>] = [
   "IP address",
   (text) =>
-    isIP(text) === 0 ? refuse("it must be an IP address, such as 127.0.0.1, 0.0.0.0 or ::") : Result.succeed(text)
+    isIP(text) === 0 ? refuse("it must be an IP address, such as 127.0.0.1, 0.0.0.0 or ::", text) : Result.succeed(text)
 ]
 
 const sslModes = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
@@ -111,7 +115,7 @@ export const logLevel: readonly [string, Parse<LogLevel>] = [
   "level",
   (text) => {
     const level = logLevels.find((one) => one === text.toUpperCase())
-    return level === undefined ? refuse(`it must be one of ${logLevels.join(", ")}`) : Result.succeed(level)
+    return level === undefined ? refuse(`it must be one of ${logLevels.join(", ")}`, text) : Result.succeed(level)
   }
 ]
 
@@ -122,7 +126,7 @@ export const durationFrom = (least: Duration.Duration): readonly [string, Parse<
     const [, parse] = duration
     const parsed = parse(text)
     return Result.isSuccess(parsed) && Duration.isLessThan(parsed.success, least)
-      ? refuse(`it must be ${Duration.format(least)} at least`)
+      ? refuse(`it must be ${Duration.format(least)} at least`, text)
       : parsed
   }
 ]
@@ -132,14 +136,14 @@ export const word = <const Words extends ReadonlyArray<string>>(
   words: Words
 ): readonly [string, Parse<Words[number]>] => [
   "word",
-  (text) => (words.includes(text) ? Result.succeed(text) : refuse(`it must be one of ${words.join(", ")}`))
+  (text) => (words.includes(text) ? Result.succeed(text) : refuse(`it must be one of ${words.join(", ")}`, text))
 ]
 
 export const ratio: readonly [string, Parse<number>] = [
   "number",
   (text) => {
     const value = /^\d*\.?\d+$/.test(text) ? Number(text) : Number.NaN
-    return value <= 1 ? Result.succeed(value) : refuse("it must be a number from 0 to 1, such as 0.1")
+    return value <= 1 ? Result.succeed(value) : refuse("it must be a number from 0 to 1, such as 0.1", text)
   }
 ]
 

@@ -34,6 +34,8 @@ export interface CaCertificate {
 
 export interface TlsFiles {
   readonly certificate: Buffer
+  /** The first of it, the server's own. */
+  readonly own: X509Certificate
   readonly key: Buffer
   /** Every CA that a client's certificate may come from, as PEM. */
   readonly trusted: ReadonlyArray<string>
@@ -159,21 +161,22 @@ const twins = (owners: ReadonlyArray<ReadonlyArray<CaCertificate>>): ReadonlyArr
 
 /** Undefined where there are problems, or no certificate or key is named. */
 const readNamed = async (paths: NamedPaths, problems: Array<Problem>): Promise<TlsFiles | undefined> => {
+  let own: X509Certificate | undefined
   const certificate = await using(problems, "ORCHESTRATOR_TLS_CERT_PATH", paths.certificate, (content) => {
-    certificatesIn(content)
+    own = certificatesIn(content)[0]
     return content
   })
   const key = await using(problems, "ORCHESTRATOR_TLS_KEY_PATH", paths.key, (content) => {
     const privateKey = privateKeyIn(content)
-    const [own] = certificate === undefined ? [] : certificatesIn(certificate)
-    if (own?.checkPrivateKey(privateKey) === false) throw new Error(`it is not the key of ${paths.certificate}`)
+    if (own?.checkPrivateKey(privateKey) === false)
+      throw new Error(`it is not the key of the first certificate in ${paths.certificate}`)
     return content
   })
-  const own =
+  const serverCas =
     paths.serverCa === undefined ? [] : await readCas(problems, "ORCHESTRATOR_TLS_SERVER_CA_CERT", paths.serverCa)
   const organizations: TlsFiles["organizations"] =
     paths.clientCaFolder === undefined ? new Map() : await readOrganizations(paths.clientCaFolder, problems)
-  const owners = [own, ...organizations.values()]
+  const owners = [serverCas, ...organizations.values()]
   problems.push(...twins(owners))
   const trusted = owners.flat().map((one) => one.certificate.toString())
   if (paths.clientCaFolder !== undefined && trusted.length === 0 && problems.length === 0) {
@@ -184,13 +187,13 @@ const readNamed = async (paths: NamedPaths, problems: Array<Problem>): Promise<T
     const why = `TLS cannot use the certificates: ${refused}`
     if (refused !== undefined) problems.push({ variable: "ORCHESTRATOR_TLS_CERT_PATH", why })
   }
-  if (problems.length > 0 || certificate === undefined || key === undefined) return undefined
+  if (problems.length > 0 || certificate === undefined || own === undefined || key === undefined) return undefined
   const hash = createHash("sha256").update(certificate).update(key)
   for (const [organization, certificates] of organizations) {
     hash.update(`\n${organization}`)
     for (const one of certificates) hash.update(one.certificate.raw)
   }
-  return { certificate, key, trusted, organizations, fingerprint: hash.update(trusted.join("")).digest("hex") }
+  return { certificate, own, key, trusted, organizations, fingerprint: hash.update(trusted.join("")).digest("hex") }
 }
 
 /** All files, or everything that is wrong with them. */

@@ -20,7 +20,7 @@ import * as Migrator from "../../layers/postgres/Migrator.ts"
 import { tables } from "../../schema/Adoption.ts"
 import type { ChannelName } from "../../schema/Key.ts"
 import { type Running, type StartError, start, startInMemory } from "../App.ts"
-import { chooseDatabase } from "../ChosenStore.ts"
+import { chooseDatabase, databaseToSee } from "../ChosenStore.ts"
 import { hostOf } from "../Ports.ts"
 import { version } from "../Version.ts"
 import * as Configuration from "./Configuration.ts"
@@ -182,7 +182,7 @@ const tail = Command.make(
   ({ after, channel, follow, json }) =>
     Effect.scoped(
       Effect.gen(function* () {
-        const { url } = yield* chooseDatabase(yield* withoutChannels)
+        const url = yield* databaseToSee(yield* withoutChannels)
         yield* EventsTail.tail({ url, channel: channel as ChannelName, after, json, follow })
       })
     )

@@ -1,5 +1,5 @@
 /** Looks at everything that a server needs, and says for each what is wrong and what to do. Changes nothing. */
-import { X509Certificate } from "node:crypto"
+import type { X509Certificate } from "node:crypto"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import {
@@ -7,14 +7,14 @@ import {
   type ConfigurationError,
   load,
   loadWithoutChannels,
-  missingCas,
   settings
 } from "../../layers/config/AppConfig.ts"
 import * as Migrator from "../../layers/postgres/Migrator.ts"
+import { caProblem, missingCas, periodProblem, serverProblem } from "../../layers/tls/CertificateProblems.ts"
 import type { TlsFiles } from "../../layers/tls/TlsFiles.ts"
 import { addressOf } from "../ChosenStore.ts"
 import { grpcPortHeader } from "../HttpServer.ts"
-import { hostOf, portProblem } from "../Ports.ts"
+import { cannotListen, hostOf, portProblem } from "../Ports.ts"
 import type { Given } from "./Configuration.ts"
 import * as Configuration from "./Configuration.ts"
 import { count } from "./Count.ts"
@@ -37,18 +37,24 @@ const soon = 30
 const certificateFinding = (what: string, certificate: X509Certificate, now: number): Finding => {
   const days = daysLeft(certificate, now)
   const until = `valid until ${certificate.validTo}`
-  if (certificate.validFromDate.getTime() > now)
-    return finding(what, "problem", `not valid before ${certificate.validFrom}`)
-  if (days < 0) return finding(what, "problem", `expired on ${certificate.validTo}: put a new one in its place`)
+  const problem = periodProblem(certificate, now)
+  if (problem !== undefined) return finding(what, "problem", problem)
   return days < soon
     ? finding(what, "warning", `${until}, ${count(days, "day")}: renew it`)
     : finding(what, "ok", `${until}, ${count(days, "day")}`)
 }
 
+const warningOf = (what: string, problem: string | undefined): ReadonlyArray<Finding> =>
+  problem === undefined ? [] : [finding(what, "warning", problem)]
+
 const certificates = (files: TlsFiles, now: number): ReadonlyArray<Finding> => [
-  certificateFinding("server certificate", new X509Certificate(files.certificate), now),
+  certificateFinding("server certificate", files.own, now),
+  ...warningOf("server certificate", serverProblem(files.own)),
   ...[...files.organizations].flatMap(([organization, cas]) =>
-    cas.map((ca) => certificateFinding(`CA of ${organization} (${ca.file})`, ca.certificate, now))
+    cas.flatMap(({ certificate, file }) => {
+      const what = `CA of ${organization} (${file})`
+      return [certificateFinding(what, certificate, now), ...warningOf(what, caProblem(certificate))]
+    })
   )
 ]
 
@@ -103,18 +109,12 @@ const runningAt = (address: string, httpPort: number): Effect.Effect<number | un
   )
 }
 
-const portFinding = (
-  what: string,
-  variable: string,
-  place: string,
-  problem: string | undefined,
-  isServed: boolean
-): Finding =>
+const portFinding = (what: "gRPC" | "HTTP", place: string, problem: string | undefined, isServed: boolean): Finding =>
   problem === undefined
-    ? finding(what, "ok", `${place} is free`)
+    ? finding(`${what} port`, "ok", `${place} is free`)
     : isServed
-      ? finding(what, "ok", `${place}: a substra-orchestrator serves there`)
-      : finding(what, "problem", `${place} cannot be listened on: ${problem}. Set ${variable} to another`)
+      ? finding(`${what} port`, "ok", `${place}: a substra-orchestrator serves there`)
+      : finding(`${what} port`, "problem", cannotListen(place, what, problem))
 
 interface Ports {
   readonly findings: ReadonlyArray<Finding>
@@ -129,8 +129,8 @@ const ports = (address: string, grpcPort: number, httpPort: number): Effect.Effe
     const http = yield* portProblem(address, httpPort)
     const served = http === undefined ? undefined : yield* runningAt(address, httpPort)
     const findings: ReadonlyArray<Finding> = [
-      portFinding("gRPC port", "ORCHESTRATOR_GRPC_PORT", `${address}:${grpcPort}`, grpc, served === grpcPort),
-      portFinding("HTTP port", "ORCHESTRATOR_HTTP_PORT", `${address}:${httpPort}`, http, served !== undefined)
+      portFinding("gRPC", `${hostOf(address)}:${grpcPort}`, grpc, served === grpcPort),
+      portFinding("HTTP", `${hostOf(address)}:${httpPort}`, http, served !== undefined)
     ]
     return { findings, isServed: served === grpcPort }
   })
@@ -140,7 +140,7 @@ const security = (config: AppConfig): ReadonlyArray<Finding> => [
     ? [finding("TLS", "warning", "off: set ORCHESTRATOR_TLS_ENABLED outside of a trusted network")]
     : certificates(config.tls.files, Date.now())),
   ...(config.ORCHESTRATOR_VERIFY_CLIENT_MSP_ID
-    ? missingCas(config).map((missing) => finding("identity", "warning", missing))
+    ? missingCas(config.channels, config.tls?.files).map((missing) => finding("identity", "warning", missing))
     : [
         finding("identity", "warning", "any client may call as any organization: see ORCHESTRATOR_VERIFY_CLIENT_MSP_ID")
       ])
@@ -175,13 +175,22 @@ const examine = (config: AppConfig, unknown: Unknown): Effect.Effect<ReadonlyArr
 
 const isOfSecurity = (variable: string): boolean => /^ORCHESTRATOR_(TLS|MTLS|VERIFY)_/.test(variable)
 
+/** What Kubernetes tells every pod of a Service that is called orchestrator. */
+const ofKubernetes = /_SERVICE_(HOST|PORT)|_PORT_\d+_(TCP|UDP)|^ORCHESTRATOR_PORT$/
+
+/** Variables that look like the server's, and are none: most likely a mistake, which would pass unnoticed. */
+const ignored = (): ReadonlyArray<Finding> =>
+  Object.keys(process.env)
+    .filter((name) => name.startsWith("ORCHESTRATOR_") && !(name in settings) && !ofKubernetes.test(name))
+    .map((name) => finding("configuration", "warning", `${name}: there is no such variable, it is ignored`))
+
 /** Everything. What is wrong with some variables keeps nobody from looking at the rest. */
 export const examineAll = (given: Given): Effect.Effect<ReadonlyArray<Finding>, ConfigurationError> =>
   Effect.gen(function* () {
     const loaded = yield* Effect.result(Configuration.load(given))
     if (Result.isSuccess(loaded)) {
       const all = yield* examine(loaded.success, nothing)
-      return [finding("configuration", "ok", "every variable can be used"), ...all]
+      return [finding("configuration", "ok", "every variable can be used"), ...ignored(), ...all]
     }
     const { problems } = loaded.failure
     const wrong = problems.map((problem) => problem.slice(0, problem.indexOf(":")))
@@ -199,6 +208,7 @@ export const examineAll = (given: Given): Effect.Effect<ReadonlyArray<Finding>, 
     ])
     return [
       ...problems.map((problem) => finding("configuration", "problem", problem)),
+      ...ignored(),
       ...(yield* examine(rest, unknown))
     ]
   })

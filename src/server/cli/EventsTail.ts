@@ -8,8 +8,9 @@ import * as PostgresStore from "../../layers/postgres/PostgresStore.ts"
 import * as EventCodec from "../../layers/wire/EventCodec.ts"
 import { Event } from "../../layers/wire/generated/event.ts"
 import type { ChannelName } from "../../schema/Key.ts"
-import { NotFound } from "../../schema/OrchestratorError.ts"
 import { EventHub } from "../../services/EventHub.ts"
+import { orNotFound, requiredKey } from "../../services/Lookup.ts"
+import { Database } from "../../services/store/Database.ts"
 import { EventLog } from "../../services/store/EventLog.ts"
 import { CommittedEvents } from "../../services/Transaction.ts"
 
@@ -43,27 +44,31 @@ const line = (event: Event): string => {
 
 export const tail = (options: TailOptions) =>
   Effect.gen(function* () {
+    yield* Effect.flatMap(Database, (database) => database.ping)
     const log = yield* EventLog
     const hub = yield* EventHub
     const start = yield* Option.match(options.after, {
       onNone: () => Effect.succeed(0),
       onSome: (id) =>
-        Effect.flatMap(log.positionOf(options.channel, id), (position) =>
-          Option.isSome(position)
-            ? Effect.succeed(position.value)
-            : Effect.fail(new NotFound({ asset: "event", key: id }))
+        requiredKey("event", "--after", id).pipe(
+          Effect.flatMap((key) => log.positionOf(options.channel, key)),
+          Effect.flatMap((position) => orNotFound("event", id, position))
         )
     })
-    const heads = yield* log.heads([options.channel])
-    const end = options.follow ? Number.POSITIVE_INFINITY : (heads.get(options.channel) ?? 0)
+    const head = (yield* log.heads([options.channel])).get(options.channel) ?? 0
+    if (head === 0) yield* Console.error(`channel "${options.channel}" has no events`)
+    const end = options.follow ? Number.POSITIVE_INFINITY : head
     const subscription = yield* hub.subscribe(options.channel, start)
     let position = start
+    let last = Option.getOrUndefined(options.after)
+    const goOn = Effect.suspend(() => (last === undefined ? Effect.void : Console.error(`go on with --after ${last}`)))
     while (position < end) {
-      for (const { frame, position: at } of yield* subscription.take) {
+      for (const { frame, position: at } of yield* Effect.tapError(subscription.take, () => goOn)) {
         if (at > end) break
         const event = Event.decode(EventCodec.messageOf(frame))
         yield* Console.log(options.json ? JSON.stringify(event, plain) : line(event))
         position = at
+        last = event.id
       }
     }
   }).pipe(
