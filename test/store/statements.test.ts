@@ -4,7 +4,7 @@
  */
 import { beforeAll, describe, expect, it } from "vitest"
 import { type Ran, worst } from "../../bench/statements/Plans.ts"
-import { run } from "../../bench/statements/Run.ts"
+import { run, runInNewChannel } from "../../bench/statements/Run.ts"
 
 const size = { tasks: 5_000, events: 15_000 }
 
@@ -52,3 +52,11 @@ describe("the statements of all calls, on a channel with thousands of tasks", ()
     expect(found((ran) => ran.pages > 500 && !isByStatus(ran))).toEqual([])
   })
 })
+
+it("a channel that the statistics do not know costs what its own rows do", async () => {
+  const children = 300
+  const ran = worst(await runInNewChannel(size, children, { fsync: "off" }))
+  expect(ran.filter(({ text }) => text.includes("task_parents")).length).toBeGreaterThan(2)
+  const costly = ran.filter(({ pages, unwanted }) => pages > 40 * children || unwanted > 5 * children)
+  expect(costly.map(({ pages, text, unwanted }) => `${pages} ${unwanted} ${text}`)).toEqual([])
+}, 120_000)

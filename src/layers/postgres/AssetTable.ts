@@ -9,7 +9,7 @@ import type { ReadError } from "../../services/store/StoreError.ts"
 import type { UnitOfWork } from "../../services/store/UnitOfWork.ts"
 import { timestamp } from "./Codecs.ts"
 import { type Conditions, pageOf, pageStatement } from "./Page.ts"
-import { first, type Row, type Sql } from "./Session.ts"
+import { first, ofChannel, type Row, type Sql } from "./Session.ts"
 
 export interface AssetTable<A> {
   readonly find: (channel: ChannelName, key: Key) => Effect.Effect<Option.Option<A>, ReadError>
@@ -36,7 +36,7 @@ export const assetTable = <A>(
   decode: (rows: ReadonlyArray<Row>) => Effect.Effect<ReadonlyArray<A>, StoredDataInvalid>
 ): AssetTable<A> => {
   const one = `SELECT ${columns} FROM ${table} WHERE channel = $1 AND key = $2`
-  const several = `SELECT ${columns} FROM ${table} WHERE channel = $1 AND key = ANY ($2::text[]::uuid[])`
+  const several = `SELECT ${columns} FROM ${table} WHERE ${ofChannel()} AND key = ANY ($2::text[]::uuid[])`
   const none = Effect.succeed<ReadonlyArray<A>>([])
   return {
     find: (channel, key) => Effect.map(Effect.flatMap(read(one, [channel, key]), decode), first),

@@ -7,7 +7,7 @@ import { ComputePlanStore } from "../../services/store/ComputePlanStore.ts"
 import { assetTable } from "./AssetTable.ts"
 import { optionalTimestamp, timestamp, timestamps } from "./Codecs.ts"
 import { Conditions } from "./Page.ts"
-import { first, mapJson, rowDecoder, sql, toMap } from "./Session.ts"
+import { first, mapJson, ofChannel, rowDecoder, sql, toMap } from "./Session.ts"
 
 export const columns = "key, owner, name, tag, creation_date, cancelation_date, failure_date, metadata, size"
 
@@ -52,7 +52,7 @@ export const layer = Layer.effect(
         Effect.map(
           Effect.flatMap(
             locking(
-              `SELECT ${columns} FROM compute_plans WHERE channel = $1
+              `SELECT ${columns} FROM compute_plans WHERE ${ofChannel()}
                   AND key = (SELECT compute_plan_key FROM compute_tasks WHERE channel = $1 AND key = $2)
                 FOR NO KEY UPDATE`,
               [channel, taskKey]
@@ -64,9 +64,9 @@ export const layer = Layer.effect(
       lockOfFunction: (channel, functionKey) =>
         Effect.flatMap(
           locking(
-            `SELECT ${columns} FROM compute_plans WHERE channel = $1
+            `SELECT ${columns} FROM compute_plans WHERE ${ofChannel()}
                 AND key IN (SELECT compute_plan_key FROM compute_tasks
-                             WHERE channel = $1 AND function_key = $2 AND status = 'STATUS_BUILDING')
+                             WHERE ${ofChannel()} AND function_key = $2 AND status = 'STATUS_BUILDING')
               ORDER BY key FOR NO KEY UPDATE`,
             [channel, functionKey]
           ),
@@ -75,7 +75,7 @@ export const layer = Layer.effect(
       isTaken: table.isTaken,
       page: (channel, filter, request) =>
         table.page(
-          new Conditions().add((c) => `channel = ${c}`, channel).add((owner) => `owner = ${owner}`, filter.owner),
+          new Conditions().add((c) => ofChannel("", c), channel).add((owner) => `owner = ${owner}`, filter.owner),
           request
         ),
       insert: (channel, plan) => {
@@ -105,7 +105,7 @@ export const layer = Layer.effect(
               `UPDATE compute_plans p SET name = n.name, cancelation_date = n.canceled, failure_date = n.failed
                  FROM unnest($2::text[]::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[])
                       AS n (key, name, canceled, failed)
-                WHERE p.channel = $1 AND p.key = n.key`,
+                WHERE ${ofChannel("p.")} AND p.key = n.key`,
               [
                 channel,
                 plans.map((plan) => plan.key),

@@ -13,7 +13,7 @@ import { ComputeTaskStore } from "../../services/store/ComputeTaskStore.ts"
 import { assetTable } from "./AssetTable.ts"
 import { timestamp } from "./Codecs.ts"
 import { Conditions } from "./Page.ts"
-import { first, mapJson, type Row, rowDecoder, type Sql, sql, toMap } from "./Session.ts"
+import { first, mapJson, ofChannel, type Row, rowDecoder, type Sql, sql, toMap } from "./Session.ts"
 
 const names = [
   "key",
@@ -55,15 +55,15 @@ const withFunction = `${columnsOf("t")}, (SELECT f.outputs FROM functions f
    WHERE f.channel = t.channel AND f.key = t.function_key) AS function_outputs`
 
 const childrenOf = (parent: string) =>
-  `(SELECT child_key FROM task_parents WHERE channel = $1 AND parent_key = ${parent})`
+  `(SELECT child_key FROM task_parents WHERE ${ofChannel()} AND parent_key = ${parent})`
 
 /** After the task itself is locked: nobody can register more of them now. */
 const lockChildren = `SELECT key FROM compute_tasks
-  WHERE channel = $1 AND key IN ${childrenOf("$2")} AND status NOT IN ('STATUS_DONE', 'STATUS_FAILED', 'STATUS_CANCELED')
+  WHERE ${ofChannel()} AND key IN ${childrenOf("$2")} AND status NOT IN ('STATUS_DONE', 'STATUS_FAILED', 'STATUS_CANCELED')
   ORDER BY rank, key FOR NO KEY UPDATE`
 
 const releasedBy = `SELECT ${columnsOf("t")} FROM compute_tasks t
-  WHERE t.channel = $1 AND t.key IN ${childrenOf("$2")} AND t.status = 'STATUS_WAITING_FOR_PARENT_TASKS'
+  WHERE ${ofChannel("t.")} AND t.key IN ${childrenOf("$2")} AND t.status = 'STATUS_WAITING_FOR_PARENT_TASKS'
     AND NOT EXISTS (
       SELECT FROM task_parents e JOIN compute_tasks p ON p.channel = e.channel AND p.key = e.parent_key
        WHERE e.channel = t.channel AND e.child_key = t.key AND e.parent_key <> $2 AND p.status <> 'STATUS_DONE')
@@ -71,7 +71,7 @@ const releasedBy = `SELECT ${columnsOf("t")} FROM compute_tasks t
 
 /** In a statement of its own, after the locks: it sees what was committed while they were waited for. */
 const waitingOfFunction = `SELECT t.key FROM compute_tasks t
-  WHERE t.channel = $1 AND t.function_key = $2 AND t.status = ANY ($3::text[]::task_status[])
+  WHERE ${ofChannel("t.")} AND t.function_key = $2 AND t.status = ANY ($3::text[]::task_status[])
     AND EXISTS (
       SELECT FROM task_parents e JOIN compute_tasks p ON p.channel = e.channel AND p.key = e.parent_key
        WHERE e.channel = t.channel AND e.child_key = t.key AND p.status <> 'STATUS_DONE')`
@@ -87,7 +87,7 @@ export const layer = Layer.effect(
       page: (channel, filter, request) =>
         table.page(
           new Conditions()
-            .add((c) => `channel = ${c}`, channel)
+            .add((c) => ofChannel("", c), channel)
             .add((plan) => `compute_plan_key = ${plan}`, filter.computePlanKey)
             .add((fn) => `function_key = ${fn}`, filter.functionKey)
             .add((worker) => `worker = ${worker}`, filter.worker)
@@ -116,7 +116,10 @@ export const layer = Layer.effect(
                 ),
                 decodeWithFunction
               ),
-              read(`SELECT status FROM compute_tasks WHERE channel = $1 AND key IN ${childrenOf("$2")}`, [channel, key])
+              read(`SELECT status FROM compute_tasks WHERE ${ofChannel()} AND key IN ${childrenOf("$2")}`, [
+                channel,
+                key
+              ])
             ],
             { concurrency: "unbounded" }
           ),
@@ -150,14 +153,14 @@ export const layer = Layer.effect(
             [
               locking(
                 `SELECT key FROM compute_tasks
-                  WHERE channel = $1 AND function_key = $2 AND status = ANY ($3::text[]::task_status[])
+                  WHERE ${ofChannel()} AND function_key = $2 AND status = ANY ($3::text[]::task_status[])
                   ORDER BY rank, key FOR NO KEY UPDATE`,
                 [channel, functionKey, statuses]
               ),
               Effect.flatMap(
                 locking(
                   `SELECT ${columns} FROM compute_tasks
-                    WHERE channel = $1 AND function_key = $2 AND status = ANY ($3::text[]::task_status[])
+                    WHERE ${ofChannel()} AND function_key = $2 AND status = ANY ($3::text[]::task_status[])
                     ORDER BY creation_date, key`,
                   [channel, functionKey, statuses]
                 ),
@@ -177,7 +180,7 @@ export const layer = Layer.effect(
           ? Effect.succeed([])
           : Effect.flatMap(
               locking(
-                `SELECT ${withFunction} FROM compute_tasks t WHERE channel = $1 AND key = ANY ($2::text[]::uuid[])
+                `SELECT ${withFunction} FROM compute_tasks t WHERE ${ofChannel()} AND key = ANY ($2::text[]::uuid[])
                   ORDER BY rank, key FOR SHARE OF t`,
                 [channel, keys]
               ),
@@ -188,7 +191,7 @@ export const layer = Layer.effect(
         keys.length === 0
           ? Effect.void
           : write(
-              "UPDATE compute_tasks SET status = $3::task_status WHERE channel = $1 AND key = ANY ($2::text[]::uuid[])",
+              `UPDATE compute_tasks SET status = $3::task_status WHERE ${ofChannel()} AND key = ANY ($2::text[]::uuid[])`,
               [channel, keys, status]
             )
     })

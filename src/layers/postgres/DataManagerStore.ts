@@ -8,7 +8,7 @@ import { DataManagerStore } from "../../services/store/DataManagerStore.ts"
 import { assetTable } from "./AssetTable.ts"
 import { timestamp } from "./Codecs.ts"
 import { Conditions } from "./Page.ts"
-import { first, mapJson, rowDecoder, sql, toMap } from "./Session.ts"
+import { first, mapJson, ofChannel, rowDecoder, sql, toMap } from "./Session.ts"
 
 export const columns =
   "key, owner, name, creation_date, description, opener, permissions, logs_permission, metadata, size"
@@ -51,7 +51,7 @@ export const layer = Layer.effect(
       isTaken: table.isTaken,
       page: (channel, request) =>
         table.page(
-          new Conditions().add((c) => `channel = ${c}`, channel),
+          new Conditions().add((c) => ofChannel("", c), channel),
           request
         ),
       insert: (channel, manager) => {

@@ -8,7 +8,7 @@ import { DataSampleStore } from "../../services/store/DataSampleStore.ts"
 import { assetTable } from "./AssetTable.ts"
 import { timestamp } from "./Codecs.ts"
 import { Conditions } from "./Page.ts"
-import { rowDecoder, sql } from "./Session.ts"
+import { ofChannel, rowDecoder, sql } from "./Session.ts"
 
 export const columns = "key, owner, checksum, creation_date, data_manager_keys, size"
 
@@ -36,7 +36,7 @@ export const layer = Layer.effect(
       page: (channel, filter, request) =>
         table.page(
           new Conditions()
-            .add((c) => `channel = ${c}`, channel)
+            .add((c) => ofChannel("", c), channel)
             .add((keys) => `key = ANY (${keys}::text[]::uuid[])`, filter.keys),
           request
         ),
@@ -78,7 +78,7 @@ export const layer = Layer.effect(
           write(
             `UPDATE data_samples s SET data_manager_keys = n.managers::uuid[], size = n.size
                FROM unnest($2::text[]::uuid[], $3::text[], $4::int[]) AS n (key, managers, size)
-              WHERE s.channel = $1 AND s.key = n.key`,
+              WHERE ${ofChannel("s.")} AND s.key = n.key`,
             [
               channel,
               samples.map((sample) => sample.key),

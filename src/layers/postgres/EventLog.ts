@@ -9,7 +9,7 @@ import { fromMicros, type Timestamp } from "../../schema/Timestamp.ts"
 import { EventLog } from "../../services/store/EventLog.ts"
 import { int8, timestamp } from "./Codecs.ts"
 import { Conditions, pageOf, pageStatement } from "./Page.ts"
-import { mapJson, Readers, type Row, sql } from "./Session.ts"
+import { mapJson, ofChannel, Readers, type Row, sql } from "./Session.ts"
 
 const columns = `position, id, "timestamp", message`
 
@@ -37,7 +37,7 @@ export const layer = Layer.effect(
     EventLog.of({
       page: (channel, filter, descending, request) => {
         const conditions = new Conditions()
-          .add((c) => `channel = ${c}`, channel)
+          .add((c) => ofChannel("", c), channel)
           .add((key) => `asset_key = ${key}`, filter.assetKey)
           .add((kind) => `asset_kind = ${kind}`, filter.assetKind)
           .add((kind) => `event_kind = ${kind}`, filter.eventKind)
@@ -71,9 +71,9 @@ export const layer = Layer.effect(
           read(
             `SELECT ${columns} FROM (
                SELECT ${columns}, sum(octet_length(message)) OVER (ORDER BY position) - octet_length(message) AS before
-                 FROM events WHERE channel = $1 AND position > $2 AND position <= $3
+                 FROM events WHERE ${ofChannel()} AND position > $2 AND position <= $3
                   AND ($6::uuid IS NULL OR EXISTS (
-                    SELECT FROM events p WHERE p.channel = $1 AND p.position = $2 AND p.id = $6::uuid))
+                    SELECT FROM events p WHERE ${ofChannel("p.")} AND p.position = $2 AND p.id = $6::uuid))
                 ORDER BY position LIMIT $4
              ) e WHERE before < $5 ORDER BY position`,
             [channel, int8(after), int8(upTo), limit, int8(maxBytes), afterId ?? null]

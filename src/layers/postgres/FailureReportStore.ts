@@ -4,7 +4,7 @@ import * as Layer from "effect/Layer"
 import { FailureReport } from "../../schema/FailureReport.ts"
 import { FailureReportStore } from "../../services/store/FailureReportStore.ts"
 import { timestamp } from "./Codecs.ts"
-import { first, rowDecoder, sql } from "./Session.ts"
+import { first, ofChannel, rowDecoder, sql } from "./Session.ts"
 
 export const decode = rowDecoder(FailureReport, (row) => ({
   assetKey: row.asset_key,
@@ -24,7 +24,7 @@ export const layer = Layer.effect(
           Effect.flatMap(
             read(
               `SELECT asset_key, asset_type, error_type, logs_address, creation_date, owner FROM failure_reports
-                WHERE channel = $1 AND asset_key = $2 ORDER BY creation_date, asset_type LIMIT 1`,
+                WHERE ${ofChannel()} AND asset_key = $2 ORDER BY creation_date, asset_type LIMIT 1`,
               [channel, assetKey]
             ),
             decode

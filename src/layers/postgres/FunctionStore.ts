@@ -6,7 +6,7 @@ import { FunctionStore } from "../../services/store/FunctionStore.ts"
 import { assetTable } from "./AssetTable.ts"
 import { timestamp } from "./Codecs.ts"
 import { Conditions } from "./Page.ts"
-import { mapJson, rowDecoder, sql, toMap } from "./Session.ts"
+import { mapJson, ofChannel, rowDecoder, sql, toMap } from "./Session.ts"
 
 export const columns =
   "key, owner, name, status, creation_date, description, archive, image, permissions, metadata, inputs, outputs, size"
@@ -32,10 +32,10 @@ export const layer = Layer.effect(
       page: (channel, filter, request) =>
         table.page(
           new Conditions()
-            .add((c) => `channel = ${c}`, channel)
+            .add((c) => ofChannel("", c), channel)
             .add(
               (plan) =>
-                `key IN (SELECT function_key FROM compute_tasks WHERE channel = $1 AND compute_plan_key = ${plan}::uuid)`,
+                `key IN (SELECT function_key FROM compute_tasks WHERE ${ofChannel()} AND compute_plan_key = ${plan}::uuid)`,
               filter.computePlanKey
             ),
           request

@@ -6,7 +6,7 @@ import { Model } from "../../schema/Model.ts"
 import { ModelStore } from "../../services/store/ModelStore.ts"
 import { assetTable } from "./AssetTable.ts"
 import { timestamp } from "./Codecs.ts"
-import { type Row, rowDecoder, sql } from "./Session.ts"
+import { ofChannel, type Row, rowDecoder, sql } from "./Session.ts"
 
 export const columns = "key, owner, compute_task_key, output_identifier, creation_date, address, permissions"
 
@@ -39,7 +39,7 @@ export const layer = Layer.effect(
           ? Effect.succeed([])
           : Effect.flatMap(
               read(
-                `SELECT ${columns} FROM models WHERE channel = $1 AND compute_task_key = ANY ($2::text[]::uuid[])
+                `SELECT ${columns} FROM models WHERE ${ofChannel()} AND compute_task_key = ANY ($2::text[]::uuid[])
                   ORDER BY compute_task_key, ordinal`,
                 [channel, taskKeys]
               ),
@@ -53,7 +53,7 @@ export const layer = Layer.effect(
           `INSERT INTO models (channel, key, owner, compute_task_key, output_identifier, ordinal, creation_date,
                                address, permissions)
            SELECT $1, m.key, m.owner, $2::uuid, m.output,
-                  m.n + (SELECT coalesce(max(ordinal), 0) FROM models WHERE channel = $1 AND compute_task_key = $2::uuid),
+                  m.n + (SELECT coalesce(max(ordinal), 0) FROM models WHERE ${ofChannel()} AND compute_task_key = $2::uuid),
                   $3, m.address::jsonb, m.permissions::jsonb
              FROM unnest($4::text[]::uuid[], $5::text[], $6::text[], $7::text[], $8::text[]) WITH ORDINALITY
                   AS m (key, owner, output, address, permissions, n)
@@ -71,7 +71,10 @@ export const layer = Layer.effect(
         )
       },
       disable: (channel, keys) =>
-        write("UPDATE models SET address = NULL WHERE channel = $1 AND key = ANY ($2::text[]::uuid[])", [channel, keys])
+        write(`UPDATE models SET address = NULL WHERE ${ofChannel()} AND key = ANY ($2::text[]::uuid[])`, [
+          channel,
+          keys
+        ])
     })
   })
 )

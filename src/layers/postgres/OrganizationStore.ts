@@ -4,7 +4,7 @@ import * as Layer from "effect/Layer"
 import { Organization } from "../../schema/Organization.ts"
 import { OrganizationStore } from "../../services/store/OrganizationStore.ts"
 import { timestamp } from "./Codecs.ts"
-import { rowDecoder, sql } from "./Session.ts"
+import { ofChannel, rowDecoder, sql } from "./Session.ts"
 
 export const decode = rowDecoder(Organization, (row) => row)
 
@@ -16,7 +16,7 @@ export const layer = Layer.effect(
         Effect.flatMap(
           read(
             `SELECT id, address, creation_date AS "creationDate" FROM organizations
-              WHERE channel = $1 ORDER BY creation_date, id`,
+              WHERE ${ofChannel()} ORDER BY creation_date, id`,
             [channel]
           ),
           decode

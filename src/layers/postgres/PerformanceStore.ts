@@ -6,7 +6,7 @@ import { fromMicros } from "../../schema/Timestamp.ts"
 import { PerformanceStore } from "../../services/store/PerformanceStore.ts"
 import { float4, timestamp } from "./Codecs.ts"
 import { Conditions, pageOf, pageStatement } from "./Page.ts"
-import { rowDecoder, sql } from "./Session.ts"
+import { ofChannel, rowDecoder, sql } from "./Session.ts"
 
 export const columns =
   "compute_task_key, output_identifier, value, creation_date, 150 + octet_length(output_identifier) AS size"
@@ -24,12 +24,15 @@ export const layer = Layer.effect(
     PerformanceStore.of({
       ofTask: (channel, taskKey) =>
         Effect.flatMap(
-          read(`SELECT ${columns} FROM performances WHERE channel = $1 AND compute_task_key = $2`, [channel, taskKey]),
+          read(`SELECT ${columns} FROM performances WHERE ${ofChannel()} AND compute_task_key = $2`, [
+            channel,
+            taskKey
+          ]),
           decode
         ),
       page: (channel, filter, request) => {
         const conditions = new Conditions()
-          .add((c) => `channel = ${c}`, channel)
+          .add((c) => ofChannel("", c), channel)
           .add((task) => `compute_task_key = ${task}`, filter.computeTaskKey)
           .add((output) => `output_identifier = ${output}`, filter.computeTaskOutputIdentifier)
           .after(

@@ -75,6 +75,13 @@ export const sql: Effect.Effect<Sql, never, Readers> = Effect.map(Readers, (read
   write: (text, params) => Effect.map(openSession, (session) => session.defer(text, params))
 }))
 
+/**
+ * The condition that a row is of the channel in parameter $1. By way of a query, so that PostgreSQL makes its plan for a
+ * channel of the usual size: the statistics may not know this one yet, and would have it count as empty, with all of it gone
+ * through for each row of another. Not where a unique key finds the one row.
+ */
+export const ofChannel = (table = "", parameter = "$1"): string => `${table}channel = (SELECT ${parameter}::text)`
+
 /** Makes assets of rows: checks that a row holds what this server writes, else OE0001. */
 export const rowDecoder = <A, I>(
   schema: Schema.Codec<A, I>,
