@@ -35,11 +35,9 @@ export const logCall = (
     const failure = Exit.isFailure(exit) ? causeOf(exit.cause, call.caller === undefined) : undefined
     const isSlow = slow !== undefined && millis > Duration.toMillis(slow)
     const level: Level = failure?.level ?? (isSlow ? "Warn" : "Info")
-    const line = Effect.logWithLevel(level)(
-      isSlow ? "slow call" : "call",
-      ...(failure === undefined ? [] : [failure.text])
-    )
+    const line = Effect.logWithLevel(level)(isSlow ? "slow call" : "call")
     return Effect.annotateLogs(line, {
+      ...(failure === undefined ? {} : { cause: failure.text }),
       reqid: call.reqid,
       organization: call.caller?.requester ?? "",
       channel: call.caller?.channel ?? "",

@@ -58,13 +58,14 @@ export const migrated = (
     Migrator.waiting(Migrator.migrate(database), config.ORCHESTRATOR_DATABASE_WAIT)
   )
 
-/** Workers have a share of the cores each. */
-const standardPoolSize = (workers: number): number => Math.ceil(availableParallelism() / workers) + 8
+/** Connections of a process. Workers have a share of the cores each. */
+export const poolSize = (config: AppConfig): number =>
+  config.ORCHESTRATOR_DATABASE_POOL_SIZE ?? Math.ceil(availableParallelism() / config.ORCHESTRATOR_WORKERS) + 8
 
 export const onDatabase = (config: AppConfig, { dataDir, url }: Database): ChosenStore<Migrator.DatabaseUnusable> => ({
   layer: PostgresStore.layer({
     url,
-    poolSize: config.ORCHESTRATOR_DATABASE_POOL_SIZE ?? standardPoolSize(config.ORCHESTRATOR_WORKERS),
+    poolSize: poolSize(config),
     logStatements: config.LOG_SQL_VERBOSE,
     earlyLockRelease: config.ORCHESTRATOR_EARLY_LOCK_RELEASE
   }),

@@ -271,6 +271,16 @@ it("a value that cannot be used is shown, unless it may be secret", async () => 
   expect(problems).not.toContain("geheim")
 })
 
+it("a password that is not percent-encoded is told before a piece of it is taken for a host", async () => {
+  const env = { ORCHESTRATOR_CHANNEL_CONFIG: await channelFile() }
+  for (const password of ["p@ss/w:rd", "p/w@x", "p#w@x"]) {
+    const problems = await problemsOf({ ...env, ORCHESTRATOR_DATABASE_URL: `postgresql://me:${password}@localhost/db` })
+    expect(problems).toEqual([
+      expect.stringMatching(/^ORCHESTRATOR_DATABASE_URL: (user and password|it must be a URL)/)
+    ])
+  }
+})
+
 it("an empty list of channels is refused", async () => {
   const file = await channelFile("channels: {}\n")
   expect(namesIn(await problemsOf({ ORCHESTRATOR_CHANNEL_CONFIG: file }))).toEqual(["ORCHESTRATOR_CHANNEL_CONFIG"])

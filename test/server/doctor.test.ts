@@ -144,6 +144,20 @@ it("warns of certificates that are not what they are for, and of variables that 
   expect(code).toBe(0)
 })
 
+it("says what the database will not do", async () => {
+  const database = await Program.database()
+  const admin = (sql: string) => execute(database.adminUrl, sql)
+  await admin("INSERT INTO orchestrator.migrations (id, name, oldest_server) VALUES (1000, 'from the future', 999)")
+  await execute(Program.administration(), `ALTER DATABASE ${database.name} CONNECTION LIMIT 7`)
+  const newer = await doctor({ ...Program.freePorts, ...(await Program.envOf(database)) })
+  expect(newer.findings.schema).toMatch(/^problem: the database's schema 1000 needs a newer server/)
+  expect(newer.findings.connections).toMatch(/^warning: a server may want \d+ connections at once .*has 7 for its role/)
+  await admin("DROP SCHEMA orchestrator CASCADE")
+  await execute(Program.administration(), `ALTER DATABASE ${database.name} OWNER TO postgres`)
+  const none = await doctor({ ...Program.freePorts, ...(await Program.envOf(database)) })
+  expect(none.findings.schema).toMatch(/^problem: missing, and orchestrator may not make it: GRANT CREATE ON DATABASE/)
+})
+
 it("looks at no port where the address is not known", async () => {
   const { code, lines } = await doctor({ ...Program.freePorts, ORCHESTRATOR_GRPC_PORT: "many" })
   expect(lines[0]).toMatch(/^problem {2}configuration: ORCHESTRATOR_GRPC_PORT: /)

@@ -130,6 +130,16 @@ describe("a kind that the caller has to do with", () => {
   })
 })
 
+it("whoever is not let in is in the log with the reason, for the operator to see", async () => {
+  const caller = one.with(["reqid", "a stranger"], ["mspid", "NobodyMSP"])
+  await failure(caller.queryPlans())
+  expect(await logged("a stranger")).toMatchObject({
+    message: "call",
+    level: "INFO",
+    annotations: { cause: expect.stringMatching(/mspid|NobodyMSP/) }
+  })
+})
+
 describe("what is not the caller's fault", () => {
   it("damaged data is OE0001, and the log has the call", async () => {
     const fn = await Drive.aFunction(one)

@@ -110,7 +110,7 @@ describe("a command on the database alone needs no file of channels", () => {
     const env = { ORCHESTRATOR_DATABASE_URL: (await Program.emptyDatabase()).url }
     expect(await Program.run(env, "events", "tail", "mychannel").exited).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/^the database's schema is missing/)
+      stderr: expect.stringMatching(/^the database's schema is 0 of \d: run migrate/)
     })
   })
 })
@@ -165,6 +165,11 @@ describe("a database that cannot be used", () => {
       /Look at the host in ORCHESTRATOR_DATABASE_URL/
     ],
     ["port", (url) => (url.href = nowhere), /Nobody listens there: start PostgreSQL/],
+    [
+      "user, which it does not name",
+      (url) => (url.href = "postgresql://127.0.0.1:1/orchestrator"),
+      /Look at ORCH.*_URL/
+    ],
     ["sslmode", (url) => url.searchParams.set("sslmode", "require"), /Turn TLS on there .*sslmode=disable/],
     ["role", (url) => url.searchParams.set("user", "nobody"), /role "nobody" does not exist. Look at the role in/],
     [
@@ -210,6 +215,11 @@ describe("a database that cannot be used", () => {
       /permission denied for schema.*the owner of the schema orchestrator/
     ],
     [
+      "it is read-only",
+      (name) => `ALTER DATABASE ${name} SET default_transaction_read_only = on`,
+      /the database is read-only: default_transaction_read_only is on/
+    ],
+    [
       "it has too many connections",
       (name) => `ALTER DATABASE ${name} CONNECTION LIMIT 0`,
       /too many connections.*max_connections, or the CONNECTION LIMIT/
@@ -220,8 +230,18 @@ describe("a database that cannot be used", () => {
     const database = await Program.database()
     await execute(database.adminUrl, ...change(database.name).split("; "))
     const said = await failure({ ...(await Program.envOf(database)), ORCHESTRATOR_DATABASE_WAIT: "0" })
-    expect(said).toMatch(/^the database cannot be used: /)
+    expect(said).toMatch(/^the database /)
     expect(said).toMatch(wayOut)
+  })
+
+  it("because its encoding is not UTF8 is told with the way out", async () => {
+    const { name, url } = await Program.emptyDatabase()
+    await execute(
+      Program.administration(),
+      `DROP DATABASE ${name}`,
+      `CREATE DATABASE ${name} OWNER orchestrator ENCODING LATIN1 LOCALE 'C' TEMPLATE template0`
+    )
+    expect(await failure(await Program.envOf({ url }))).toMatch(/encoding is LATIN1, not UTF8: make another, CREATE/)
   })
 
   /** Starts on a database of this PostgreSQL once its pg_hba.conf begins with these lines, for as long as it takes. */
@@ -283,6 +303,16 @@ describe("a database that cannot be used", () => {
     expect(said).toMatch(/^Embedded PostgreSQL: .*ORCHESTRATOR_DATA_DIR.*\n$/)
     expect(said).toContain(file)
   })
+})
+
+it("a user whom the system does not know is told which folder cannot be made", async () => {
+  const preload = "process.setuid?.(4242); delete process.env.HOME; delete process.env.XDG_DATA_HOME"
+  const asRoot = process.getuid?.() === 0
+  const env = asRoot ? { NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(preload)}` } : {}
+  const { code, stderr } = await Program.run({ ...Program.freePorts, ...env, ...(asRoot ? {} : { HOME: "/dev/null" }) })
+    .exited
+  expect(code).toBe(1)
+  expect(stderr).toMatch(/^Embedded PostgreSQL: .*ORCHESTRATOR_DATA_DIR/)
 })
 
 it("an address that the machine has not is told with its variable", async () => {

@@ -102,6 +102,10 @@ export const databaseUrl: readonly [string, Parse<Redacted.Redacted | undefined>
     if (url === null || (url.protocol !== "postgres:" && url.protocol !== "postgresql:")) {
       return refuse("it must be a URL of the form postgresql://user:password@host:5432/database?sslmode=verify-full")
     }
+    // What follows the first @ or / of a password that is not encoded would be taken for a host, and be told as one.
+    if (url.pathname.includes("@") || url.hash.includes("@")) {
+      return refuse("user and password must be percent-encoded: there @ : / ? # and % are %40 %3A %2F %3F %23 and %25")
+    }
     return sslModes.includes(url.searchParams.get("sslmode") ?? "prefer")
       ? Result.succeed(Redacted.make(text))
       : refuse(`its sslmode must be one of ${sslModes.join(", ")}`)

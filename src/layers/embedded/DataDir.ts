@@ -40,10 +40,19 @@ export interface Host {
   readonly root: boolean
 }
 
+/** The system knows no home of a user that it does not know, such as the user of a container. */
+const homeFolder = (): string => {
+  try {
+    return os.homedir()
+  } catch {
+    return path.parse(process.cwd()).root
+  }
+}
+
 export const thisHost = (): Host => ({
   platform: process.platform,
   env: process.env,
-  home: os.homedir(),
+  home: homeFolder(),
   root: process.getuid?.() === 0
 })
 

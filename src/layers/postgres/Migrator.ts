@@ -49,8 +49,7 @@ export const waiting = <A, R>(
       if (now - told >= tellAgain) {
         told = now
         yield* Effect.logWarning(
-          `waiting for the database, ${Math.ceil(left / 1000)} s more (ORCHESTRATOR_DATABASE_WAIT)`,
-          error.message
+          `waiting for the database, ${Math.ceil(left / 1000)} s more (ORCHESTRATOR_DATABASE_WAIT): ${error.message}`
         )
       }
       yield* Effect.sleep(Duration.millis(Math.min(lookAgain, left)))
@@ -97,6 +96,12 @@ export interface DatabaseState {
   /** The last schema that was applied, 0 when there is none, and the last that this server knows. */
   readonly schema: number
   readonly knownSchema: number
+  /** Why this server may not run on it, if it may not. */
+  readonly needsNewer: string | undefined
+  /** Whether the role may make a schema in the database. */
+  readonly mayCreate: boolean
+  /** How many connections the role may have at most, all that it has now included. */
+  readonly maxConnections: number
   /** Milliseconds since the Unix epoch. */
   readonly time: number
 }
@@ -112,19 +117,28 @@ export const inspect = (config: ConnectionConfig): Effect.Effect<DatabaseState, 
           `SELECT current_setting('server_version') AS version, current_user::text AS role,
                   (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS superuser,
                   to_regclass('orchestrator.migrations') IS NOT NULL AS migrated,
+                  has_database_privilege(current_database(), 'CREATE') AS may_create,
+                  (SELECT min(most) FROM (
+                     SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+                     UNION ALL SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user
+                     UNION ALL SELECT datconnlimit FROM pg_database WHERE datname = current_database()
+                   ) AS limits (most) WHERE most >= 0) AS max_connections,
                   (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS time`
         )
         const [row] = rows
         const applied =
           row?.migrated === true
-            ? yield* connection.query("SELECT coalesce(max(id), 0) AS schema FROM orchestrator.migrations")
-            : undefined
+            ? (yield* connection.query("SELECT id, oldest_server FROM orchestrator.migrations")).rows
+            : []
         return {
           version: String(row?.version),
           role: String(row?.role),
           isSuperuser: row?.superuser === true,
-          schema: Number(applied?.rows[0]?.schema ?? 0),
+          schema: Math.max(0, ...applied.map(({ id }) => Number(id))),
           knownSchema: migrations.length,
+          needsNewer: needsNewer(applied, migrations.length),
+          mayCreate: row?.may_create === true,
+          maxConnections: Number(row?.max_connections),
           time: Number(row?.time)
         }
       })
@@ -204,7 +218,7 @@ const checkServer = Effect.fnUntraced(function* (
   connection: PgConnection.PgConnection
 ): Effect.fn.Return<void, SqlError | DatabaseUnusable> {
   const { rows } = yield* connection.query(
-    "SELECT current_setting('server_version_num')::int AS version, current_setting('server_version') AS name, pg_is_in_recovery() AS standby"
+    "SELECT current_setting('server_version_num')::int AS version, current_setting('server_version') AS name, pg_is_in_recovery() AS standby, current_setting('server_encoding') AS encoding, current_setting('transaction_read_only') AS read_only"
   )
   const [row] = rows
   if (Number(row?.version) < minimumVersion) {
@@ -215,6 +229,16 @@ const checkServer = Effect.fnUntraced(function* (
   if (row?.standby === true) {
     return yield* new DatabaseUnusable({
       message: "the database is a standby: connect to its primary, standbys show commits in another order"
+    })
+  }
+  if (row?.encoding !== "UTF8") {
+    return yield* new DatabaseUnusable({
+      message: `the database's encoding is ${row?.encoding}, not UTF8: make another, CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0`
+    })
+  }
+  if (row?.read_only === "on") {
+    return yield* new DatabaseUnusable({
+      message: "the database is read-only: default_transaction_read_only is on for the role, the database or the server"
     })
   }
 })

@@ -82,7 +82,24 @@ export const isAway = (error: SqlError): boolean => {
   // The file of a Unix socket, not one that the URL names.
   if (code === "ENOENT") return syscall === "connect"
   // The driver's own: no answer in time, or closed without a word. A server without TLS is one too.
-  return code === undefined && error.reason._tag === "ConnectionError" && !error.reason.message?.includes("refused TLS")
+  const { message } = error.reason
+  return (
+    code === undefined &&
+    error.reason._tag === "ConnectionError" &&
+    message !== unreadableUrl &&
+    message?.includes("refused TLS") !== true &&
+    !wrongUrl.test(said(error)) &&
+    !noPostgres.test(said(error))
+  )
+}
+
+/** What the driver says of a URL that it cannot use, and of an answer that is not PostgreSQL's. */
+const wrongUrl = /No username configured|percent-encoding/
+const noPostgres = /Message length \d+ exceeds/
+
+const said = (error: SqlError): string => {
+  const { message = "" } = fieldsOf(error)
+  return message
 }
 
 /** Of an error that comes before any connection. */
@@ -122,6 +139,10 @@ const reasons: Readonly<Record<string, Reason>> = {
   "3D000": {
     short: "there is no such database",
     wayOut: `Create it, CREATE DATABASE … OWNER …, or name another in ${url}`
+  },
+  "25006": {
+    short: "it is read-only",
+    wayOut: `It is a standby, or default_transaction_read_only is on for the role or the database: look at both, and at the host in ${url}`
   },
   "42501": {
     short: "the role may not do that",
@@ -163,6 +184,16 @@ const untrusted: Reason = {
   wayOut: `sslrootcert in ${url} must name the file of its CA, and the host must be one of the certificate's names`
 }
 
+const noPassword: Reason = {
+  short: "it asks for a password",
+  wayOut: `There is none in ${url}: postgresql://role:password@host:5432/database`
+}
+
+const strange: Reason = {
+  short: "what answers there is no PostgreSQL",
+  wayOut: `Look at host and port in ${url}`
+}
+
 const outside = "its pg_hba.conf does not let the role in"
 
 const notLetIn: Reason = { short: outside, wayOut: "Give the role an entry in pg_hba.conf, for this database" }
@@ -173,10 +204,15 @@ const notLetInPlain: Reason = {
   wayOut: `Give the role an entry in pg_hba.conf, for this database and from here; if it has one for TLS, hostssl, ask for TLS in ${url}: sslmode=verify-full with sslrootcert`
 }
 
+const notLetInTls: Reason = {
+  short: outside,
+  wayOut: `Give the role an entry in pg_hba.conf, for this database and from here; if it has one without TLS, hostnossl, ask for none in ${url}: sslmode=disable`
+}
+
 /** PostgreSQL calls both rights by the name of the database. */
 const mayNot = (right: "CONNECT" | "CREATE"): Reason => ({
   short: "the role may not do that",
-  wayOut: `Give the role of ${url} the right, GRANT ${right} ON DATABASE … TO …, or make it the owner of the database`
+  wayOut: `Give the role of ${url} the right, GRANT ${right} ON DATABASE … TO …, or make it the owner of the database; where the schema orchestrator is there already, use the role that owns it`
 })
 
 const unreadable: Reason = {
@@ -192,9 +228,12 @@ const unknown: Reason = {
 /** Why a database cannot be used, and what to do about it. */
 export const reasonOf = (error: SqlError): Reason => {
   const { code, detail, message = "" } = fieldsOf(error)
-  if (error.reason.message === unreadableUrl) return unreadable
+  if (error.reason.message === unreadableUrl || wrongUrl.test(message)) return unreadable
+  if (noPostgres.test(message)) return strange
+  if (message.includes("requested password authentication")) return noPassword
   if (code === "28000" && message.includes("pg_hba.conf")) {
-    return message.includes("no encryption") && !message.includes("[local]") ? notLetInPlain : notLetIn
+    if (message.includes("[local]")) return notLetIn
+    return message.includes("no encryption") ? notLetInPlain : notLetInTls
   }
   if (code === "42501" && message.startsWith("permission denied for database")) {
     return mayNot(detail?.includes("CONNECT") ? "CONNECT" : "CREATE")

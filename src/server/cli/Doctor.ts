@@ -12,7 +12,7 @@ import {
 import * as Migrator from "../../layers/postgres/Migrator.ts"
 import { caProblem, missingCas, periodProblem, serverProblem } from "../../layers/tls/CertificateProblems.ts"
 import type { TlsFiles } from "../../layers/tls/TlsFiles.ts"
-import { addressOf } from "../ChosenStore.ts"
+import { addressOf, poolSize } from "../ChosenStore.ts"
 import { grpcPortHeader } from "../HttpServer.ts"
 import { cannotListen, hostOf, portProblem } from "../Ports.ts"
 import type { Given } from "./Configuration.ts"
@@ -74,6 +74,7 @@ const database = (config: AppConfig, isServed: boolean): Effect.Effect<ReadonlyA
         ...(state.isSuperuser
           ? [finding("role", "warning", `${state.role} is a superuser: a role that owns the database is enough`)]
           : []),
+        ...connectionsFinding(config, state),
         schemaFinding(state, isServed),
         skew > clockTolerance
           ? finding("clock", "warning", `${Math.round(skew / 1000)} s off the database's: synchronize both`)
@@ -83,7 +84,31 @@ const database = (config: AppConfig, isServed: boolean): Effect.Effect<ReadonlyA
   })
 }
 
-const schemaFinding = ({ knownSchema, schema }: Migrator.DatabaseState, isServed: boolean): Finding => {
+/** All connections of a server at once must be had. */
+const connectionsFinding = (config: AppConfig, { maxConnections }: Migrator.DatabaseState): ReadonlyArray<Finding> => {
+  const { ORCHESTRATOR_WORKERS: workers } = config
+  const wanted = workers * poolSize(config)
+  const most = `${count(wanted, "connection")} at once (ORCHESTRATOR_DATABASE_POOL_SIZE, of each worker)`
+  return wanted <= maxConnections
+    ? []
+    : [
+        finding(
+          "connections",
+          "warning",
+          `a server may want ${most}, the database has ${maxConnections} for its role: lower the one, or raise max_connections or the CONNECTION LIMIT`
+        )
+      ]
+}
+
+const schemaFinding = (
+  { knownSchema, mayCreate, needsNewer, role, schema }: Migrator.DatabaseState,
+  isServed: boolean
+): Finding => {
+  if (needsNewer !== undefined) return finding("schema", "problem", needsNewer)
+  if (schema === 0 && !mayCreate) {
+    const wayOut = `GRANT CREATE ON DATABASE … TO ${role}, or make it the owner of the database`
+    return finding("schema", "problem", `missing, and ${role} may not make it: ${wayOut}`)
+  }
   if (schema >= knownSchema) return finding("schema", "ok", `${schema}`)
   if (!isServed)
     return finding("schema", "warning", `${schema} of ${knownSchema}: the server, or migrate, brings it up`)
@@ -135,9 +160,21 @@ const ports = (address: string, grpcPort: number, httpPort: number): Effect.Effe
     return { findings, isServed: served === grpcPort }
   })
 
+const tlsPaths = [
+  "ORCHESTRATOR_TLS_CERT_PATH",
+  "ORCHESTRATOR_TLS_KEY_PATH",
+  "ORCHESTRATOR_TLS_SERVER_CA_CERT",
+  "ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR"
+] as const
+
 const security = (config: AppConfig): ReadonlyArray<Finding> => [
   ...(config.tls === undefined
-    ? [finding("TLS", "warning", "off: set ORCHESTRATOR_TLS_ENABLED outside of a trusted network")]
+    ? [
+        finding("TLS", "warning", "off: set ORCHESTRATOR_TLS_ENABLED outside of a trusted network"),
+        ...tlsPaths
+          .filter((name) => config[name] !== undefined)
+          .map((name) => finding("TLS", "warning", `${name} is set, and not looked at while TLS is off`))
+      ]
     : certificates(config.tls.files, Date.now())),
   ...(config.ORCHESTRATOR_VERIFY_CLIENT_MSP_ID
     ? missingCas(config.channels, config.tls?.files).map((missing) => finding("identity", "warning", missing))

@@ -4,13 +4,13 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
+import * as Migrator from "../../layers/postgres/Migrator.ts"
 import * as PostgresStore from "../../layers/postgres/PostgresStore.ts"
 import * as EventCodec from "../../layers/wire/EventCodec.ts"
 import { Event } from "../../layers/wire/generated/event.ts"
 import type { ChannelName } from "../../schema/Key.ts"
 import { EventHub } from "../../services/EventHub.ts"
 import { orNotFound, requiredKey } from "../../services/Lookup.ts"
-import { Database } from "../../services/store/Database.ts"
 import { EventLog } from "../../services/store/EventLog.ts"
 import { CommittedEvents } from "../../services/Transaction.ts"
 
@@ -44,7 +44,12 @@ const line = (event: Event): string => {
 
 export const tail = (options: TailOptions) =>
   Effect.gen(function* () {
-    yield* Effect.flatMap(Database, (database) => database.ping)
+    const { knownSchema, needsNewer, schema } = yield* Migrator.inspect({ url: options.url })
+    if (schema < knownSchema || needsNewer !== undefined) {
+      const message =
+        needsNewer ?? `the database's schema is ${schema} of ${knownSchema}: run migrate, or start a server`
+      return yield* new Migrator.DatabaseUnusable({ message })
+    }
     const log = yield* EventLog
     const hub = yield* EventHub
     const start = yield* Option.match(options.after, {
