@@ -71,12 +71,19 @@ const networkCodes = new Set([
   "EAI_AGAIN"
 ])
 
+/** Of an error that comes before any connection. */
+export const unreadableUrl = "the database URL, or a file that it names, cannot be read"
+
+/** What the driver says of a URL that it cannot use, and of an answer that is not PostgreSQL's. */
+const wrongUrl = /No username configured|percent-encoding/
+const noPostgres = /Message length \d+ exceeds/
+
 /**
  * Whether the database is away, and may come by itself: it does not listen, its name is not known yet, it starts, stops
  * or has no connection left. What only a person can mend is none of this: passwords, names, TLS.
  */
 export const isAway = (error: SqlError): boolean => {
-  const { code, syscall } = fieldsOf(error) as Fields & { readonly syscall?: string }
+  const { code, message: said = "", syscall } = fieldsOf(error) as Fields & { readonly syscall?: string }
   // 57P01 to 57P03: shut down, crashed, starting up; 53300: too many connections.
   if (code !== undefined && (/^57P0[1-3]$|^53300$/.test(code) || networkCodes.has(code))) return true
   // The file of a Unix socket, not one that the URL names.
@@ -88,22 +95,10 @@ export const isAway = (error: SqlError): boolean => {
     error.reason._tag === "ConnectionError" &&
     message !== unreadableUrl &&
     message?.includes("refused TLS") !== true &&
-    !wrongUrl.test(said(error)) &&
-    !noPostgres.test(said(error))
+    !wrongUrl.test(said) &&
+    !noPostgres.test(said)
   )
 }
-
-/** What the driver says of a URL that it cannot use, and of an answer that is not PostgreSQL's. */
-const wrongUrl = /No username configured|percent-encoding/
-const noPostgres = /Message length \d+ exceeds/
-
-const said = (error: SqlError): string => {
-  const { message = "" } = fieldsOf(error)
-  return message
-}
-
-/** Of an error that comes before any connection. */
-export const unreadableUrl = "the database URL, or a file that it names, cannot be read"
 
 interface Reason {
   /** In a few words, which name no host, role or password. */
