@@ -152,10 +152,13 @@ const bind = (
       resume(
         error === null
           ? Effect.succeed(bound)
-          : Effect.fail(new ListenError({ message: cannotListen(place, "gRPC", error.message) }))
+          : Effect.fail(new ListenError({ message: cannotListen(place, "gRPC", bindReason(error)) }))
       )
     })
   })
 
 const shutdown = (server: Server): Effect.Effect<void> =>
   Effect.callback((resume) => server.tryShutdown(() => resume(Effect.void)))
+
+/** What the operating system says, of what grpc-js says. */
+const bindReason = ({ message }: Error): string => /^No address added .*?\[(.*)\]$/.exec(message)?.[1] ?? message

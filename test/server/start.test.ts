@@ -81,6 +81,11 @@ describe("a port that is taken", () => {
     expect(said.get("ORCHESTRATOR_GRPC_PORT")).toMatch(oneLine)
   })
 
+  it("is told by a server of several processes as by one", async () => {
+    const several = { ORCHESTRATOR_DATA_DIR: dataDir, ORCHESTRATOR_WORKERS: "2" }
+    expect(await failure({ ...several, ORCHESTRATOR_GRPC_PORT: taken })).toBe(said.get("ORCHESTRATOR_GRPC_PORT"))
+  })
+
   it("is told for both where neither can be had", async () => {
     const text = await failure({
       ...{ ORCHESTRATOR_DATA_DIR: dataDir, ORCHESTRATOR_GRPC_PORT: taken, ORCHESTRATOR_HTTP_PORT: alsoTaken }

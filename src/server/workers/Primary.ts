@@ -18,6 +18,7 @@ import type { AppConfig } from "../../layers/config/AppConfig.ts"
 import type { Running, StartError } from "../App.ts"
 import { addressOf, type Database, migrated, onDatabase } from "../ChosenStore.ts"
 import * as HttpServer from "../HttpServer.ts"
+import { cannotListen, hostOf, ListenError, portProblem } from "../Ports.ts"
 import { counted, format, type Measured, merge, parse } from "./MergedMetrics.ts"
 import type { Order, Question, Report } from "./Protocol.ts"
 
@@ -218,6 +219,12 @@ export const start = (config: AppConfig): Effect.Effect<Running, StartError | Wo
       grpcPort,
       wantedGrpcPort: config.ORCHESTRATOR_GRPC_PORT
     })
+    // Before there are processes that would each find it out.
+    const { ORCHESTRATOR_GRPC_PORT: wanted } = config
+    const problem = yield* portProblem(address, wanted)
+    if (problem !== undefined) {
+      return yield* new ListenError({ message: cannotListen(`${hostOf(address)}:${wanted}`, "gRPC", problem) })
+    }
     // The second signal ends this process at once, and its workers with it.
     yield* Effect.acquireRelease(
       Effect.sync(() => {
