@@ -62,8 +62,26 @@ const index = (folder: string): string => {
   ].join("\n")
 }
 
+/**
+ * An entry of a map that comes without its value has the default one, by the encoding. ts-proto leaves such entries out
+ * where the value is a message, and so would a wrong input pass for none.
+ */
+const withDefaultValues = (code: string): string =>
+  code.replace(
+    /(const (entry\d+) = (\w+)\.decode\(reader, reader\.uint32\(\)\);\n *)if \(\2\.value !== undefined\) \{\n *(message\.\w+\.set)\(\2\.key, \2\.value\);\n *\}/g,
+    (whole, decoded: string, entry: string, type: string, set: string) => {
+      const [, value] =
+        new RegExp(`interface ${type} \\{\\n  key: string;\\n  value: (\\w+) \\| undefined;`).exec(code) ?? []
+      return value === undefined ? whole : `${decoded}${set}(${entry}.key, ${entry}.value ?? createBase${value}());`
+    }
+  )
+
 const generateInto = (folder: string): void => {
   buf("generate", "--output", folder)
+  for (const name of readdirSync(join(folder, generated)).filter((name) => name.endsWith(".ts"))) {
+    const file = join(folder, generated, name)
+    writeFileSync(file, withDefaultValues(readFileSync(file, "utf8")))
+  }
   writeFileSync(join(folder, generated, "index.ts"), index(join(folder, generated)))
   writeFileSync(join(folder, generated, "descriptors.ts"), descriptors())
 }

@@ -271,6 +271,26 @@ it("a value that cannot be used is shown, unless it may be secret", async () => 
   expect(problems).not.toContain("geheim")
 })
 
+it("files that the URL of the database names, and that cannot be used, are told with everything else", async () => {
+  const key = join(await Program.folder(), "bad.key")
+  await fs.writeFile(key, "-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----\n")
+  const url = "postgresql://me:geheim@localhost/db?sslmode=verify-full"
+  const problems = async (parameters: string) =>
+    problemsOf({
+      LOG_LEVEL: "x",
+      ORCHESTRATOR_CHANNEL_CONFIG: await channelFile(),
+      ORCHESTRATOR_DATABASE_URL: `${url}&${parameters}`
+    })
+  expect(await problems("sslrootcert=/no/such/file.pem")).toEqual([
+    expect.stringMatching(/^LOG_LEVEL: /),
+    "ORCHESTRATOR_DATABASE_URL: its sslrootcert, /no/such/file.pem: there is no such file"
+  ])
+  expect(await problems(`sslkey=${key}`)).toEqual([
+    expect.stringMatching(/^LOG_LEVEL: /),
+    `ORCHESTRATOR_DATABASE_URL: its sslkey, ${key}: it must hold an unencrypted PEM private key`
+  ])
+})
+
 it("a password that is not percent-encoded is told before a piece of it is taken for a host", async () => {
   const env = { ORCHESTRATOR_CHANNEL_CONFIG: await channelFile() }
   for (const password of ["p@ss/w:rd", "p/w@x", "p#w@x"]) {

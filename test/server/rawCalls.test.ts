@@ -299,6 +299,17 @@ describe("a message", () => {
   const zipped = (bytes: Uint8Array) =>
     raw.call({ path: paths.getPlan, headers: { "grpc-encoding": "gzip" }, frames: [RawCall.framed(bytes, true)] })
 
+  it.each([
+    ["inputs", 18],
+    ["outputs", 19]
+  ])("has the default value in an entry of %s that has none, which is refused", async (name, field) => {
+    const tag = (field << 3) | 2
+    const entry = Buffer.from([(tag & 127) | 128, tag >> 7, 3, 0x0a, 1, 0x6d])
+    const { code, details } = await send(paths.registerFunction, RawCall.framed(entry))
+    expect(code).toBe(invalidArgument)
+    expect(details).toContain(`${name}: "m" `)
+  })
+
   it("may be compressed", async () => {
     expect((await zipped(gzipSync(getPlan().subarray(5)))).code).toBe(ok)
   })

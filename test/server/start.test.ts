@@ -176,21 +176,7 @@ describe("a database that cannot be used", () => {
       /Look at ORCH.*_URL/
     ],
     ["sslmode", (url) => url.searchParams.set("sslmode", "require"), /Turn TLS on there .*sslmode=disable/],
-    ["role", (url) => url.searchParams.set("user", "nobody"), /role "nobody" does not exist. Look at the role in/],
-    [
-      "sslkey",
-      async (url) => {
-        const file = join(await Program.folder(), "bad.key")
-        await fs.writeFile(file, "-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----\n")
-        url.search = `?sslmode=require&sslkey=${file}`
-      },
-      /sslkey of the database URL, \/.*: it must hold an unencrypted PEM private key\. Look at .* the files/
-    ],
-    [
-      "sslrootcert",
-      (url) => (url.search = "?sslmode=verify-full&sslrootcert=/no/such/file.pem"),
-      /sslrootcert of the database URL, \/no\/such\/file.pem: there is no such file/
-    ]
+    ["role", (url) => url.searchParams.set("user", "nobody"), /role "nobody" does not exist. Look at the role in/]
   ]
 
   it.each(wrong)("for its %s is told with the way out", async (_, change, wayOut) => {

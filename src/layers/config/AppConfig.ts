@@ -10,6 +10,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { ChannelMap } from "../../services/Channels.ts"
+import { connectionConfig } from "../postgres/Connection.ts"
 import type { TlsFiles, TlsPaths } from "../tls/TlsFiles.ts"
 import * as TlsFilesModule from "../tls/TlsFiles.ts"
 import * as ChannelsFile from "./ChannelsFile.ts"
@@ -314,7 +315,7 @@ const loadWith = Effect.fnUntraced(function* (
   const read = values as Values
   const channels = yield* readChannels(read)
   if (Result.isFailure(channels)) problems.push(...channels.failure)
-  problems.push(...portProblems(read))
+  problems.push(...portProblems(read), ...(yield* databaseProblems(read)))
   const tls = yield* readTls(read)
   if (Result.isFailure(tls)) problems.push(...tls.failure)
   if (Result.isSuccess(channels) && Result.isSuccess(tls) && problems.length === 0) {
@@ -327,6 +328,15 @@ const loadWith = Effect.fnUntraced(function* (
 })
 
 type Problems = ReadonlyArray<string>
+
+/** The files that the database's URL names. */
+const databaseProblems = ({ ORCHESTRATOR_DATABASE_URL: url }: Values): Effect.Effect<Problems> =>
+  url === undefined
+    ? Effect.succeed([])
+    : Effect.match(connectionConfig({ url }), {
+        onFailure: ({ reason }) => [`ORCHESTRATOR_DATABASE_URL: ${(reason.cause as Error).message}`],
+        onSuccess: () => []
+      })
 
 /** Two that are 0 are two free ones. */
 const portProblems = ({ ORCHESTRATOR_GRPC_PORT: grpc, ORCHESTRATOR_HTTP_PORT: http }: Values): Problems =>

@@ -57,7 +57,7 @@ const tlsOptions = (url: URL): ConnectionOptions | undefined => {
       check(content)
       return content
     } catch (error) {
-      throw new Error(`${name} of the database URL, ${path}: ${fileProblem(error)}`)
+      throw new Error(`its ${name}, ${path}: ${fileProblem(error)}`)
     }
   }
   const ca = file("sslrootcert", certificatesIn)
@@ -65,7 +65,7 @@ const tlsOptions = (url: URL): ConnectionOptions | undefined => {
   const key = file("sslkey", privateKeyIn)
   // Where a connection begins, what TLS refuses would end the process.
   const refused = refusedByTls({ ca, cert, key })
-  if (refused !== undefined) throw new Error(`TLS cannot use the files of the database URL: ${refused}`)
+  if (refused !== undefined) throw new Error(`TLS cannot use its files: ${refused}`)
   return {
     rejectUnauthorized: mode !== "require" || ca !== undefined,
     ...(mode === "verify-full" ? {} : { checkServerIdentity: () => undefined }),

@@ -724,9 +724,7 @@ export const ComputeTask: MessageFns<ComputeTask> = {
             }
 
             const entry19 = ComputeTask_OutputsEntry.decode(reader, reader.uint32());
-            if (entry19.value !== undefined) {
-              message.outputs.set(entry19.key, entry19.value);
-            }
+            message.outputs.set(entry19.key, entry19.value ?? createBaseComputeTaskOutput());
             continue;
           }
           case 20: {
@@ -972,9 +970,7 @@ export const NewComputeTask: MessageFns<NewComputeTask> = {
             }
 
             const entry19 = NewComputeTask_OutputsEntry.decode(reader, reader.uint32());
-            if (entry19.value !== undefined) {
-              message.outputs.set(entry19.key, entry19.value);
-            }
+            message.outputs.set(entry19.key, entry19.value ?? createBaseNewComputeTaskOutput());
             continue;
           }
         }

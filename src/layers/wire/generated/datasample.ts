@@ -657,7 +657,7 @@ export const DataSampleServiceDefinition = {
       responseStream: false,
       options: {},
     },
-    /** Replaces the data managers of samples of the caller. */
+    /** Adds data managers to samples of the caller. */
     updateDataSamples: {
       name: "UpdateDataSamples",
       requestType: UpdateDataSamplesParam as typeof UpdateDataSamplesParam,

@@ -516,9 +516,7 @@ export const FunctionMessage: MessageFns<FunctionMessage> = {
             }
 
             const entry17 = Function_InputsEntry.decode(reader, reader.uint32());
-            if (entry17.value !== undefined) {
-              message.inputs.set(entry17.key, entry17.value);
-            }
+            message.inputs.set(entry17.key, entry17.value ?? createBaseFunctionInput());
             continue;
           }
           case 18: {
@@ -527,9 +525,7 @@ export const FunctionMessage: MessageFns<FunctionMessage> = {
             }
 
             const entry18 = Function_OutputsEntry.decode(reader, reader.uint32());
-            if (entry18.value !== undefined) {
-              message.outputs.set(entry18.key, entry18.value);
-            }
+            message.outputs.set(entry18.key, entry18.value ?? createBaseFunctionOutput());
             continue;
           }
           case 19: {
@@ -844,9 +840,7 @@ export const NewFunction: MessageFns<NewFunction> = {
             }
 
             const entry18 = NewFunction_InputsEntry.decode(reader, reader.uint32());
-            if (entry18.value !== undefined) {
-              message.inputs.set(entry18.key, entry18.value);
-            }
+            message.inputs.set(entry18.key, entry18.value ?? createBaseFunctionInput());
             continue;
           }
           case 19: {
@@ -855,9 +849,7 @@ export const NewFunction: MessageFns<NewFunction> = {
             }
 
             const entry19 = NewFunction_OutputsEntry.decode(reader, reader.uint32());
-            if (entry19.value !== undefined) {
-              message.outputs.set(entry19.key, entry19.value);
-            }
+            message.outputs.set(entry19.key, entry19.value ?? createBaseFunctionOutput());
             continue;
           }
         }
