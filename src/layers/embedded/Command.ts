@@ -43,8 +43,14 @@ export const run = (
       const child = execFile(program, args, settings, done)
       child.stdin?.on("error", () => {}) // the program may end without reading; its exit code tells
       child.stdin?.end(input ?? "")
+      // An interruption kills it; what it writes until it has ended is not to come after that.
+      return Effect.callback<void>((ended) => {
+        if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) ended(Effect.void)
+        else child.once("exit", () => ended(Effect.void))
+      })
     } catch (cause) {
       done(cause instanceof Error ? cause : new Error(String(cause)), "", "")
+      return undefined
     }
   })
 
