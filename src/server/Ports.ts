@@ -9,6 +9,10 @@ export class ListenError extends Data.TaggedError("ListenError")<{ readonly mess
 /** An address as it stands before a port. */
 export const hostOf = (address: string): string => (address.includes(":") ? `[${address}]` : address)
 
+/** An address at which somebody on this machine reaches what listens on this one. */
+export const reachable = (address: string): string =>
+  address === "0.0.0.0" ? "127.0.0.1" : address === "::" ? "::1" : address
+
 const variables = { gRPC: "ORCHESTRATOR_GRPC_PORT", HTTP: "ORCHESTRATOR_HTTP_PORT" }
 
 /** What a start says when it cannot listen on `place`, for what the operating system says, and what to change. */

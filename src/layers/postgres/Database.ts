@@ -304,8 +304,8 @@ class Transaction {
   }
 
   /**
-   * Sends statements with COMMIT behind them, or ROLLBACK when one of them has failed, or could not even be sent. Without an answer in
-   * time there is an error instead.
+   * Sends statements with COMMIT behind them, or ROLLBACK when one of them has failed, or could not even be sent.
+   * Without an answer in time there is an error instead.
    */
   private pipeline(statements: ReadonlyArray<Statement>, isEarly: boolean): Effect.Effect<Pipelined> {
     return Effect.gen({ self: this }, function* () {

@@ -21,7 +21,7 @@ import { tables } from "../../schema/Adoption.ts"
 import type { ChannelName } from "../../schema/Key.ts"
 import { type Running, type StartError, start, startInMemory } from "../App.ts"
 import { chooseDatabase, databaseToSee } from "../ChosenStore.ts"
-import { hostOf } from "../Ports.ts"
+import { hostOf, reachable } from "../Ports.ts"
 import { version } from "../Version.ts"
 import * as Configuration from "./Configuration.ts"
 import { count } from "./Count.ts"
@@ -43,7 +43,7 @@ const exampleChannel = ({ channels }: Running): string | undefined =>
 /** With the options that this server asks for, where they are not the example's own. */
 const exampleCommand = (config: AppConfig.AppConfig, { address, grpcPort }: Running, channel: string): string => {
   const { ORCHESTRATOR_MTLS_ENABLED: mutual, ORCHESTRATOR_TLS_SERVER_CA_CERT: ca, tls } = config
-  const reached = address === "0.0.0.0" ? "127.0.0.1" : address === "::" ? "::1" : address
+  const reached = reachable(address)
   // With TLS it must be a name that the certificate has.
   const [host, standard] = tls === undefined ? [hostOf(reached), "127.0.0.1"] : ["localhost", "localhost"]
   const options = [

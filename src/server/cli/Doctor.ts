@@ -14,7 +14,7 @@ import { caProblem, missingCas, periodProblem, serverProblem } from "../../layer
 import type { TlsFiles } from "../../layers/tls/TlsFiles.ts"
 import { addressOf, poolSize } from "../ChosenStore.ts"
 import { grpcPortHeader } from "../HttpServer.ts"
-import { cannotListen, hostOf, portProblem } from "../Ports.ts"
+import { cannotListen, hostOf, portProblem, reachable } from "../Ports.ts"
 import type { Given } from "./Configuration.ts"
 import * as Configuration from "./Configuration.ts"
 import { count } from "./Count.ts"
@@ -123,7 +123,7 @@ const schemaFinding = (
 
 /** The gRPC port of the orchestrator whose HTTP port this is, if it is one's. */
 const runningAt = (address: string, httpPort: number): Effect.Effect<number | undefined> => {
-  const host = address === "0.0.0.0" ? "127.0.0.1" : address === "::" ? "::1" : address
+  const host = reachable(address)
   return Effect.tryPromise(() =>
     fetch(`http://${hostOf(host)}:${httpPort}/healthz`, {
       signal: AbortSignal.timeout(2000)
