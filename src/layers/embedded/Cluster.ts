@@ -88,20 +88,26 @@ const create = Effect.fnUntraced(function* (
   sync: boolean
 ): Effect.fn.Return<void, EmbeddedPostgresError> {
   const unfinished = path.join(dataDir, `${unfinishedPrefix}${randomBytes(6).toString("hex")}`)
-  yield* attempt(`create ${unfinished}`, async () => {
+  const begin = attempt(`create ${unfinished}`, async () => {
     for (const name of await fs.readdir(dataDir)) {
       if (name.startsWith(unfinishedPrefix)) await fs.rm(path.join(dataDir, name), removal)
     }
     await fs.mkdir(unfinished, { mode: 0o700 })
     if (user !== undefined) await fs.lchown(unfinished, user.uid, user.gid)
   })
-  yield* fill(unfinished, binaries, user, sync).pipe(
-    Effect.onError(() => Effect.promise(() => fs.rm(unfinished, removal).catch(() => {})))
-  )
-  yield* attempt(`rename ${unfinished} to ${cluster}`, async () => {
+  const complete = attempt(`rename ${unfinished} to ${cluster}`, async () => {
     await fs.rename(unfinished, cluster)
     if (sync) await syncFolder(dataDir)
   })
+  const remove = Effect.promise(() => fs.rm(unfinished, removal).catch(() => {}))
+  // From when the folder is there until it has the cluster's name, whatever ends this removes it.
+  yield* Effect.uninterruptibleMask((restore) =>
+    begin.pipe(
+      Effect.andThen(restore(fill(unfinished, binaries, user, sync))),
+      Effect.andThen(complete),
+      Effect.onError(() => remove)
+    )
+  )
 })
 
 /** Makes the cluster where there is none, and refuses one that these binaries cannot run. */

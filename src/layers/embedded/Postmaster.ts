@@ -9,6 +9,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type { Binaries } from "./Binaries.ts"
 import { environment, lastLines, run, type ServerUser } from "./Command.ts"
@@ -102,16 +103,14 @@ export const find = Effect.fnUntraced(function* ({
   return undefined
 })
 
-const pollMillis = 10
+const pollInterval = Duration.millis(10)
 
-/** False: the time is up. Counts instead of using a timeout, which ends nothing while a scope closes. */
+/** False: the time is up. */
 const poll = (over: () => boolean, limit: Duration.Input): Effect.Effect<boolean> =>
   Effect.sync(over).pipe(
-    Effect.repeat({
-      until: (answer: boolean) => answer,
-      schedule: Schedule.spaced(pollMillis),
-      times: Math.ceil(Duration.toMillis(Duration.fromInputUnsafe(limit)) / pollMillis)
-    })
+    Effect.repeat({ until: (answer: boolean) => answer, schedule: Schedule.spaced(pollInterval) }),
+    Effect.timeoutOption(limit),
+    Effect.map(Option.isSome)
   )
 
 export type Outcome = "ready" | "ended" | "late"
