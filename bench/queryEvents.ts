@@ -72,7 +72,7 @@ const program = Effect.gen(function* () {
     statements.push([sql, params])
     return Effect.orDie(Effect.map(connection.query(sql, params), ({ rows }) => rows))
   }
-  const readers = Readers.of({ query, queryDurable: query })
+  const readers = Readers.of({ query })
   const log = Context.get(
     yield* Layer.build(EventLogLayer.layer.pipe(Layer.provide(Layer.succeed(Readers, readers)))),
     EventLog

@@ -35,7 +35,7 @@ export const timeBare = (
       return Effect.orDie(Effect.map(connection.query(sql, params), ({ rows }) => rows))
     }
     const stores = Layer.merge(ComputeTaskStoreLayer.layer, ComputePlanStoreLayer.layer).pipe(
-      Layer.provide(Layer.succeed(Readers, Readers.of({ query, queryDurable: query })))
+      Layer.provide(Layer.succeed(Readers, Readers.of({ query })))
     )
     yield* Effect.provide(page(kind, channel, limit), stores)
     const [statement] = statements as [Statement]

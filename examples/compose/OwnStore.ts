@@ -21,7 +21,8 @@ const counting = Layer.effect(
     const count = Ref.update(commits, (before) => before + 1)
     return Database.of({
       ...database,
-      run: (channel, body, prepare, finish) => Effect.tap(database.run(channel, body, prepare, finish), () => count)
+      run: (channel, work) =>
+        database.run(channel, { ...work, stands: (committed) => Effect.andThen(work.stands(committed), count) })
     })
   })
 )

@@ -244,7 +244,7 @@ class Hub {
       const signal = [...this.dirty]
       this.dirty.clear()
       // A signal that is lost is made up for by the look at the log every second.
-      const sent = yield* Effect.exit(Effect.timeout(this.signals.send(signal), signalTimeout))
+      const sent = yield* Effect.result(Effect.timeout(this.signals.send(signal), signalTimeout))
       if (sent._tag === "Success") this.metrics.count("signalsSent")
       yield* Effect.sleep(signalInterval)
     })

@@ -115,7 +115,7 @@ export class Transaction extends Context.Service<
             return prepared
           })
 
-        const write = <A, E, R, B, E2>(body: Effect.Effect<A, E, R>, finish: (value: A) => Effect.Effect<B, E2>) =>
+        const write: Transaction["Service"]["write"] = (body, finish) =>
           Effect.gen(function* () {
             const { channel } = yield* RequestContext
             const started = yield* Clock.currentTimeMillis
@@ -128,13 +128,13 @@ export class Transaction extends Context.Service<
                   yield* Metrics.eventsCommitted(committed.length)
                   for (const hook of hooks) yield* hook
                 })
-              const transaction = database.run(channel, hooked, prepare(channel), finish, stands)
+              const transaction = database.run(channel, { body: hooked, prepare: prepare(channel), finish, stands })
               const attempt = yield* Effect.result(
                 spans === undefined ? transaction : childSpan(spans, transactionSpan(run), transaction)
               )
               if (attempt._tag === "Success") return attempt.success[0]
               const error = attempt.failure
-              if (!isContended(error)) return yield* Effect.fail(error)
+              if (!isContended(error)) return yield* Effect.fail(error as Exclude<typeof error, Contended>)
               const wait = yield* Random.nextBetween(0, Math.min(longestWait, firstWait * 2 ** run))
               const spent = (yield* Clock.currentTimeMillis) - started
               if (spent + wait > budget) {
@@ -148,12 +148,14 @@ export class Transaction extends Context.Service<
             }
           })
 
-        const read = <A, E, R>(body: Effect.Effect<A, E, R>) =>
-          Effect.catchIf(body, isContended as (e: E) => e is E & Contended, (cause) =>
-            Effect.fail(new Unavailable({ message: "lost to concurrent calls, try again later", cause }))
+        const read: Transaction["Service"]["read"] = (body) =>
+          Effect.mapError(body, (error) =>
+            isContended(error)
+              ? new Unavailable({ message: "lost to concurrent calls, try again later", cause: error })
+              : (error as Exclude<typeof error, Contended>)
           )
 
-        return Transaction.of({ write, read } as never)
+        return Transaction.of({ write, read })
       })
     )
 }

@@ -6,7 +6,10 @@ import { expect, layer } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import { ComputePlans } from "../../src/services/ComputePlans.ts"
+import { Functions } from "../../src/services/Functions.ts"
+import { Database } from "../../src/services/store/Database.ts"
 import * as build from "../blackbox/Builders.ts"
 import * as calls from "./calls.ts"
 import { readLog } from "./Log.ts"
@@ -57,6 +60,32 @@ layer(services({ poolSize: 9 }), { excludeTestServices: true })("a call", (it) =
     })
   )
 
+  it.effect("whose connection is lost before its writes are sent is run again", () =>
+    Effect.gen(function* () {
+      const { as, plan } = yield* calls.openChannel
+      const { query } = yield* Postgres
+      const lost = yield* Lost
+      lost.length = 0
+      // Once it is gone, another round trip, so that its end has come here too.
+      const endIt = Effect.andThen(
+        query(
+          `SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+            WHERE datname = current_database() AND state = 'idle in transaction'`
+        ),
+        query("SELECT 1")
+      )
+      const renaming = calls.writeThen(
+        as,
+        Effect.flatMap(ComputePlans, (plans) => plans.update({ key: build.keyOf(plan), name: "renamed" })),
+        () => (lost.length === 0 ? endIt : Effect.void)
+      )
+      expect(yield* calls.outcome(renaming)).toBe("ok")
+      expect(lost).toHaveLength(1)
+      const log = yield* readLog(as.channel)
+      expect(log.filter(({ event }) => event.assetKey === plan.key)).toHaveLength(2)
+    })
+  )
+
   it.effect("whose connection is ended while it commits is in doubt, and not run again", () =>
     Effect.gen(function* () {
       const { as } = yield* calls.openChannel
@@ -101,6 +130,33 @@ layer(services({ poolSize: 9 }), { excludeTestServices: true })("a call", (it) =
       })
     )
   }
+
+  it.effect("that is quick does not wait for pages that take long, nor do probes", () =>
+    Effect.gen(function* () {
+      const { as, plan } = yield* calls.openChannel
+      const { blocked, connect } = yield* Postgres
+      const { ping } = yield* Database
+      const holder = yield* connect
+      yield* holder.query("BEGIN")
+      yield* holder.query("LOCK TABLE compute_plans IN ACCESS EXCLUSIVE MODE")
+      const page = calls.read(
+        as,
+        Effect.flatMap(ComputePlans, (plans) =>
+          plans.query({ owner: "" }, { cursor: Option.none(), limit: 10, maxBytes: 1e6 })
+        )
+      )
+      const pages = yield* Effect.forkChild(Effect.all([page, page, page], { concurrency: "unbounded" }))
+      yield* blocked(1)
+      const find = Effect.flatMap(Functions, (functions) => functions.get(build.newKey()))
+      for (let time = 0; time < 3; time++) {
+        yield* ping
+        expect(yield* calls.outcome(calls.read(as, find))).toMatch(/^NotFound/)
+      }
+      expect(pages.pollUnsafe()).toBeUndefined()
+      yield* holder.query("ROLLBACK")
+      for (const { items } of yield* Fiber.join(pages)) expect(items.map(({ key }) => key)).toEqual([plan.key])
+    })
+  )
 
   it.effect("finds a connection when all of the pool were lost", () =>
     Effect.gen(function* () {

@@ -12,6 +12,7 @@ import * as PubSub from "effect/PubSub"
 import { ComputePlans } from "../../src/services/ComputePlans.ts"
 import { Database } from "../../src/services/store/Database.ts"
 import { CommittedEvents } from "../../src/services/Transaction.ts"
+import { work } from "../../src/testing/suites/support.ts"
 import * as build from "../blackbox/Builders.ts"
 import * as calls from "./calls.ts"
 import { readLog } from "./Log.ts"
@@ -133,12 +134,10 @@ layer(services({ poolSize }), { excludeTestServices: true })("a call that is int
       const isPreparing = yield* Deferred.make<void>()
       const body = Effect.flatMap(ComputePlans, (plans) => plans.register(build.newPlan()))
       const registering = yield* Effect.forkChild(
-        database.run(
-          as.channel,
-          calls.by(as, body),
-          () => Effect.andThen(Deferred.succeed(isPreparing, undefined), Effect.never),
-          Effect.succeed
-        )
+        database.run(as.channel, {
+          ...work(calls.by(as, body)),
+          prepare: () => Effect.andThen(Deferred.succeed(isPreparing, undefined), Effect.never)
+        })
       )
       yield* Deferred.await(isPreparing)
       yield* interrupt(registering)

@@ -11,6 +11,7 @@ import { Session } from "../../src/layers/postgres/Session.ts"
 import { isConnectionLoss, isFollowUp, translate } from "../../src/layers/postgres/SqlErrors.ts"
 import type { ChannelName } from "../../src/schema/Key.ts"
 import { Database } from "../../src/services/store/Database.ts"
+import { work } from "../../src/testing/suites/support.ts"
 import * as build from "../blackbox/Builders.ts"
 import * as calls from "./calls.ts"
 import { Postgres, services } from "./support.ts"
@@ -84,7 +85,7 @@ layer(services({ poolSize: 3 }), { excludeTestServices: true })("an error of Pos
       const heedless = Effect.flatMap(Effect.serviceOption(Session), (session) =>
         Effect.ignore(Option.getOrThrow(session).query("SELECT 1 / 0", []))
       )
-      const run = database.run("mychannel" as ChannelName, heedless, () => Effect.succeed([]), Effect.succeed)
+      const run = database.run("mychannel" as ChannelName, work(heedless))
       expect(Cause.squash(yield* Effect.flip(Effect.sandbox(run)))).toEqual(
         new Error("a transaction was not committed")
       )

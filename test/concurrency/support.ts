@@ -16,7 +16,7 @@ import { Contended } from "../../src/services/store/StoreError.ts"
 import { createDatabase } from "../support/database.ts"
 
 export interface Options {
-  /** One in four connections reads, one listens, the others write. */
+  /** One in four connections reads, two from six on; one listens, the others write. */
   readonly poolSize?: number
   readonly retryBudget?: Duration.Duration
   /** Where the services reach the database, when not at its own address. */
@@ -96,8 +96,8 @@ export class Lost extends Context.Service<Lost, Array<string>>()("test/concurren
     Effect.gen(function* () {
       const database = yield* Database
       const lost: Array<string> = []
-      const run: typeof database.run = (...args) =>
-        Effect.tapError(database.run(...args), (error) =>
+      const run: typeof database.run = (channel, work) =>
+        Effect.tapError(database.run(channel, work), (error) =>
           Effect.sync(() => {
             if (error instanceof Contended) lost.push(sqlState(error.cause))
           })

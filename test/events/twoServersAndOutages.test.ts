@@ -6,8 +6,11 @@ import * as Redacted from "effect/Redacted"
 import { expect, test } from "vitest"
 import { Proxy } from "../../bench/chaos/Proxy.ts"
 import * as PostgresStore from "../../src/layers/postgres/PostgresStore.ts"
-import type { ChannelName } from "../../src/schema/Key.ts"
+import type { ChannelName, Key } from "../../src/schema/Key.ts"
+import { ComputePlanStore } from "../../src/services/store/ComputePlanStore.ts"
+import { Database } from "../../src/services/store/Database.ts"
 import { EventLog } from "../../src/services/store/EventLog.ts"
+import { work } from "../../src/testing/suites/support.ts"
 import * as build from "../blackbox/Builders.ts"
 import { startServers, targetOf, through } from "./support.ts"
 
@@ -118,7 +121,28 @@ test("a read that is never answered takes another connection, and the next ones 
       expect((yield* log.heads([channel])).get(channel)).toBeGreaterThan(0)
     })
     const url = Redacted.make(through(database.url, silent))
-    const store = PostgresStore.layer({ url, poolSize: 4, readTimeout: Duration.millis(300) })
+    const store = PostgresStore.layer({ url, poolSize: 4, answerTimeout: Duration.millis(300) })
+    await Effect.runPromise(Effect.provide(program, store))
+  } finally {
+    silent.close()
+  }
+})
+
+test("a transaction whose database answers nothing is given up, and the next has another connection", async () => {
+  const silent = await Proxy.open(() => targetOf(database.url))
+  try {
+    const program = Effect.gen(function* () {
+      const transactions = yield* Database
+      const plans = yield* ComputePlanStore
+      const read = plans.lock(channel, [build.newKey() as Key])
+      const stall = Effect.sync(() => expect(silent.stall("present")).toBeGreaterThan(0))
+      const stalled = work(Effect.andThen(Effect.andThen(read, stall), read))
+      const error = yield* Effect.flip(transactions.run(channel, stalled))
+      expect(error).toMatchObject({ _tag: "Unavailable", message: "the database is out of reach, try again later" })
+      expect(yield* transactions.run(channel, work(read))).toEqual([[], []])
+    })
+    const url = Redacted.make(through(database.url, silent))
+    const store = PostgresStore.layer({ url, poolSize: 4, answerTimeout: Duration.millis(300) })
     await Effect.runPromise(Effect.provide(program, store))
   } finally {
     silent.close()
@@ -137,7 +161,7 @@ test("a connection that answers nothing is given up though nobody waits that lon
       expect(Option.isSome(yield* answered)).toBe(true)
     })
     const url = Redacted.make(through(database.url, silent))
-    const store = PostgresStore.layer({ url, poolSize: 4, readTimeout: Duration.millis(1000) })
+    const store = PostgresStore.layer({ url, poolSize: 4, answerTimeout: Duration.millis(1000) })
     await Effect.runPromise(Effect.provide(program, store))
   } finally {
     silent.close()

@@ -21,7 +21,7 @@ import { emit, UnitOfWork } from "../../src/services/store/UnitOfWork.ts"
 import * as build from "../../src/testing/suites/builders.ts"
 import { all } from "../../src/testing/suites/pages.ts"
 import { suite } from "../../src/testing/suites/Store.suite.ts"
-import { commit, found, insertTasks, prepare, run, type Store, world } from "../../src/testing/suites/support.ts"
+import { commit, found, insertTasks, prepare, run, type Store, work, world } from "../../src/testing/suites/support.ts"
 
 suite("memory", MemoryStore.layer)
 
@@ -171,9 +171,8 @@ describe("memory's transactions", () => {
       const same = events.map((event) => ({ ...event, id: "93b4ae6b-7d0e-4d5e-8e4c-7c9dbf5a1c0d" }))
       const database = yield* Database
       const body = plans.insert(channel, build.computePlan())
-      expect(yield* defectOf(database.run(channel, body, () => Effect.succeed(same), Effect.succeed))).toContain(
-        "is in use"
-      )
+      const twice = { ...work(body), prepare: () => Effect.succeed(same) }
+      expect(yield* defectOf(database.run(channel, twice))).toContain("is in use")
       expect(yield* all((request) => plans.page(channel, {}, request))).toEqual([])
     }))
 })

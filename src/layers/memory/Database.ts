@@ -7,11 +7,10 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import type { NewEvent } from "../../schema/Event.ts"
 import type { ChannelName } from "../../schema/Key.ts"
 import { Conflict } from "../../schema/OrchestratorError.ts"
 import { fromMicros, type Timestamp } from "../../schema/Timestamp.ts"
-import { type Committed, Database, type PreparedEvent } from "../../services/store/Database.ts"
+import { type Committed, Database, type PreparedEvent, type Work } from "../../services/store/Database.ts"
 import { UnitOfWork } from "../../services/store/UnitOfWork.ts"
 import * as Logs from "./EventLogs.ts"
 import { findTransaction, Held, Memory, Transaction } from "./Memory.ts"
@@ -66,10 +65,7 @@ const refuseNested = (memory: Memory["Service"]): Effect.Effect<void> =>
 const make = (memory: Memory["Service"]): Database["Service"] => {
   const run = <A, E, R, E2, B, E3>(
     channel: ChannelName,
-    body: Effect.Effect<A, E, R>,
-    prepare: (events: ReadonlyArray<NewEvent>) => Effect.Effect<ReadonlyArray<PreparedEvent>, E2>,
-    finish: (value: A) => Effect.Effect<B, E3>,
-    stands: (committed: Committed) => Effect.Effect<void> = () => Effect.void
+    { body, finish, prepare, stands }: Work<A, E, R, E2, B, E3>
   ): Effect.Effect<readonly [B, Committed], E | E2 | E3 | Conflict, Exclude<R, UnitOfWork>> =>
     Effect.suspend(() => {
       const transaction = begin(memory)

@@ -66,7 +66,7 @@ export const assetTable = <A>(
         limit: request.limit,
         maxBytes: request.maxBytes
       })
-      return Effect.flatMap(read(...statement), (rows) =>
+      return Effect.flatMap(read(...statement, { slow: true }), (rows) =>
         Effect.map(decode(rows), (assets) => pageOf(rows, assets, request))
       )
     }

@@ -54,6 +54,8 @@ const decodeWithFunction = rowDecoder(
 const withFunction = `${columnsOf("t")}, (SELECT f.outputs FROM functions f
    WHERE f.channel = t.channel AND f.key = t.function_key) AS function_outputs`
 
+const lockTask = `SELECT ${withFunction} FROM compute_tasks t WHERE channel = $1 AND key = $2 FOR NO KEY UPDATE OF t`
+
 const childrenOf = (parent: string) =>
   `(SELECT child_key FROM task_parents WHERE ${ofChannel()} AND parent_key = ${parent})`
 
@@ -94,28 +96,12 @@ export const layer = Layer.effect(
             .add((status) => `status = ${status}`, filter.status),
           request
         ),
-      lock: (channel, key) =>
-        Effect.map(
-          Effect.flatMap(
-            locking(
-              `SELECT ${withFunction} FROM compute_tasks t WHERE channel = $1 AND key = $2 FOR NO KEY UPDATE OF t`,
-              [channel, key]
-            ),
-            decodeWithFunction
-          ),
-          first
-        ),
+      lock: (channel, key) => Effect.map(Effect.flatMap(locking(lockTask, [channel, key]), decodeWithFunction), first),
       lockWithChildren: (channel, key) =>
         Effect.map(
           Effect.all(
             [
-              Effect.flatMap(
-                locking(
-                  `SELECT ${withFunction} FROM compute_tasks t WHERE channel = $1 AND key = $2 FOR NO KEY UPDATE OF t`,
-                  [channel, key]
-                ),
-                decodeWithFunction
-              ),
+              Effect.flatMap(locking(lockTask, [channel, key]), decodeWithFunction),
               read(`SELECT status FROM compute_tasks WHERE ${ofChannel()} AND key IN ${childrenOf("$2")}`, [
                 channel,
                 key

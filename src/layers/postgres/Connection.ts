@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs"
 import type { ConnectionOptions } from "node:tls"
 import type * as PgConnection from "@effect/sql-pg/PgConnection"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { ConnectionError, SqlError } from "effect/sql/SqlError"
@@ -34,8 +35,21 @@ const sessionSettings = {
   lock_timeout: "5s",
   statement_timeout: "30s",
   idle_in_transaction_session_timeout: "10s",
-  client_connection_check_interval: "1s"
+  // Windows has no such look, and there PostgreSQL refuses the setting.
+  ...(process.platform === "win32" ? {} : { client_connection_check_interval: "1s" })
 }
+
+/** More than `statement_timeout`: PostgreSQL itself would have given up. TCP goes on for a quarter of an hour. */
+export const defaultAnswerTimeout = Duration.seconds(35)
+
+/** What a statement fails with that was not answered in time. */
+export const noAnswer = new SqlError({
+  reason: new ConnectionError({
+    cause: new Error("the database did not answer"),
+    message: "the database did not answer",
+    operation: "execute"
+  })
+})
 
 /** Larger than any row that the contract's 2 GiB bound on messages lets in. */
 const maxMessageSize = 1024 * 1024 * 1024

@@ -9,56 +9,48 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import { ConnectionError, isSqlError, SqlError } from "effect/sql/SqlError"
+import * as Option from "effect/Option"
+import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import type { LoggedEvent, NewEvent } from "../../schema/Event.ts"
 import type { ChannelName } from "../../schema/Key.ts"
 import { Unavailable } from "../../schema/OrchestratorError.ts"
 import type { Timestamp } from "../../schema/Timestamp.ts"
-import { type Committed, Database, type PreparedEvent } from "../../services/store/Database.ts"
+import { type Committed, Database, type PreparedEvent, type Work } from "../../services/store/Database.ts"
 import { Contended, type ReadError, StoreUnfit, type WriteError } from "../../services/store/StoreError.ts"
 import { UnitOfWork } from "../../services/store/UnitOfWork.ts"
-import { childSpan, type SpanOptions, type Spans, Tracing } from "../../services/Tracing.ts"
+import { Tracing } from "../../services/Tracing.ts"
 import { timestamp } from "./Codecs.ts"
-import { type ConnectionConfig, connectionConfig, type StatementLogging } from "./Connection.ts"
+import {
+  type ConnectionConfig,
+  connectionConfig,
+  defaultAnswerTimeout,
+  noAnswer,
+  type StatementLogging
+} from "./Connection.ts"
 import * as Durability from "./Durability.ts"
 import { schemaProblem } from "./Migrator.ts"
 import { PoolMetrics } from "./PoolMetrics.ts"
+import * as ReaderPool from "./ReaderPool.ts"
 import { Readers, type Row, Session, type Statement } from "./Session.ts"
-import { isConnectionLoss, isFollowUp, reasonOf, translate } from "./SqlErrors.ts"
+import { isConnectionLoss, isFollowUp, reasonOf, translate, translateRead } from "./SqlErrors.ts"
+import { type Watch, watching } from "./Watch.ts"
 
 export interface Options extends ConnectionConfig, StatementLogging {
   /** Connections of this process: writers, readers, and one that listens. At least 3. */
   readonly poolSize: number
-  /** After how long a read counts as never to be answered, and its connection as lost. Default: 35 s. */
-  readonly readTimeout?: Duration.Duration
+  /** After how long an answer of the database counts as never to come, and its connection as lost. Default: 35 s. */
+  readonly answerTimeout?: Duration.Duration
   /** Whether a channel's lock is free before the disk has the commit (Durability.ts). Default: no. */
   readonly earlyLockRelease?: boolean
 }
 
-/** Reads may share a connection: more statements at once than connections, each waiting for those before it. */
-const readsPerConnection = 8
-
-/** How the connections of a process are shared out: one in four reads, one listens. */
+/** How the connections of a process are shared out: one in four reads, two where there are enough, and one listens. */
 export const share = (poolSize: number): { readonly readers: number; readonly writers: number } => {
-  const readers = Math.max(1, Math.floor(poolSize / 4))
+  const readers = Math.max(poolSize < 6 ? 1 : 2, Math.floor(poolSize / 4))
   return { readers, writers: Math.max(1, poolSize - readers - 1) }
 }
-
-/** More than `statement_timeout`: PostgreSQL itself would have given up. TCP goes on for a quarter of an hour. */
-const defaultReadTimeout = Duration.seconds(35)
-
-/** After how long a connection counts as dead that answers nothing to whoever asks for a sign of life. */
-const aliveTimeout = Duration.seconds(10)
-
-const noAnswer = new SqlError({
-  reason: new ConnectionError({
-    cause: new Error("the database did not answer"),
-    message: "the database did not answer",
-    operation: "execute"
-  })
-})
 
 /** How long a transaction that was interrupted may take to end in order, before its connection is closed instead. */
 const rollbackGrace = Duration.millis(500)
@@ -78,12 +70,6 @@ export const layer = (options: Options): Layer.Layer<Database | Readers, SqlErro
       const { readers, writers } = share(options.poolSize)
       const connection = yield* connectionConfig(options)
       const watch = watching(options.logStatements === true, yield* Tracing)
-      const readerPool = yield* PgPool.make({
-        ...connection,
-        multiplex: true,
-        multiplexConcurrency: readsPerConnection,
-        maxConnections: readers
-      })
       // With a concurrency of one a lease is exclusive, and its statements are pipelined all the same.
       const writerPool = yield* PgPool.make({
         ...connection,
@@ -91,78 +77,20 @@ export const layer = (options: Options): Layer.Layer<Database | Readers, SqlErro
         multiplexConcurrency: 1,
         maxConnections: writers
       })
-      const context = yield* Effect.context()
-      const readersUse = new PoolMetrics("readers", context)
-      const writersUse = new PoolMetrics("writers", context)
-      // Pooled connections may have been lost unnoticed, all of them: as many tries find one that lives, or a new one.
-      const lost = (error: SqlError) =>
-        isConnectionLoss(error) && error.reason.operation !== "connect" && error !== noAnswer
-      const readTimeout = options.readTimeout ?? defaultReadTimeout
-      const retired = (reader: PgConnection.PgConnection) =>
-        Effect.andThen(readerPool.invalidate(reader), Effect.fail(noAnswer))
-      // Whoever waits less than that finds nothing out about a connection that is dead: somebody else must.
-      const scope = yield* Effect.scope
-      const asked = new WeakSet<PgConnection.PgConnection>()
-      const checkAlive = (reader: PgConnection.PgConnection) =>
-        Effect.suspend(() => {
-          if (asked.has(reader)) return Effect.void
-          asked.add(reader)
-          const duration = Duration.min(readTimeout, aliveTimeout)
-          const check = Effect.timeoutOrElse(reader.query("SELECT 1"), { duration, orElse: () => retired(reader) })
-          return Effect.forkIn(
-            Effect.ensuring(
-              Effect.ignore(check),
-              Effect.sync(() => asked.delete(reader))
-            ),
-            scope
-          )
-        })
+      const answerTimeout = options.answerTimeout ?? defaultAnswerTimeout
       const early = options.earlyLockRelease === true
-      const reading =
-        (isDurable: boolean): Readers["Service"]["query"] =>
-        (text, params) => {
-          const ask = (reader: PgConnection.PgConnection) => {
-            const answer = reader.query(text, params)
-            if (!isDurable) return answer
-            const both = [answer, reader.query(Durability.flush.sql, Durability.flush.params)] as const
-            return Effect.map(Effect.all(both, { concurrency: "unbounded" }), ([result]) => result)
-          }
-          const once = watch(
-            text,
-            readersUse.during((begun) =>
-              readerPool.use((reader) => {
-                begun()
-                return ask(reader).pipe(
-                  Effect.timeoutOrElse({ duration: readTimeout, orElse: () => retired(reader) }),
-                  Effect.onInterrupt(() => checkAlive(reader))
-                )
-              })
-            )
-          )
-          return once.pipe(
-            Effect.retry({ while: lost, times: readers + 1 }),
-            Effect.catchIf(
-              (error) => error === noAnswer,
-              () => once
-            ),
-            Effect.map((result) => result.rows),
-            Effect.mapError(translateRead)
-          )
-        }
-      const query = reading(false)
+      const readerPool = yield* ReaderPool.make({ connection, size: readers, answerTimeout, early, watch })
+      const use = new PoolMetrics("writers", yield* Effect.context())
       const database = Database.of({
-        run: (channel, body, prepare, finish, stands = () => Effect.void) =>
-          run(writerPool, writersUse, watch, early, channel, body, prepare, finish, stands),
-        ping: schemaProblem((text) => query(text, [])).pipe(
+        run: (channel, work) => run({ pool: writerPool, use, watch, early, answerTimeout }, channel, work),
+        ping: schemaProblem((text) => readerPool.query(text, [])).pipe(
           Effect.catch(({ cause }) => Effect.succeed(awayBecause(cause))),
           Effect.flatMap((problem) =>
             problem === undefined ? Effect.void : Effect.fail(new StoreUnfit({ message: problem }))
           )
         )
       })
-      return Context.make(Database, database).pipe(
-        Context.add(Readers, Readers.of({ query, queryDurable: early ? reading(true) : query }))
-      )
+      return Context.add(Context.make(Database, database), Readers, readerPool)
     })
   )
 
@@ -173,33 +101,19 @@ const awayBecause = (cause: unknown): string =>
 const translateInTransaction = (error: SqlError): ReadError =>
   isConnectionLoss(error) ? new Contended({ reason: "connection", cause: error }) : translateRead(error)
 
-/** A statement that is logged before it runs, and has a span of its own where somebody traces; never its parameters. */
-type Watch = <A, E>(text: string, statement: Effect.Effect<A, E>) => Effect.Effect<A, E>
-
-const watching = (isLogged: boolean, spans: Spans | undefined): Watch => {
-  const logged: Watch = (text, statement) => (isLogged ? Effect.andThen(Effect.logDebug(text), statement) : statement)
-  if (spans === undefined) return logged
-  return (text, statement) => childSpan(spans, statementSpan(text), logged(text, statement))
+/** What transactions run on. */
+interface Writers {
+  readonly pool: PgPool.PgPool
+  readonly use: PoolMetrics
+  readonly watch: Watch
+  readonly early: boolean
+  readonly answerTimeout: Duration.Duration
 }
 
-const statementSpan = (text: string): SpanOptions => ({
-  name: text.trimStart().split(/\s/, 1)[0] ?? "",
-  kind: "client",
-  attributes: { "db.system.name": "postgresql", "db.query.text": text }
-})
-
-const translateRead = (error: SqlError): ReadError => translate(error) as ReadError
-
 const run = <A, E, R, E2, B, E3>(
-  pool: PgPool.PgPool,
-  use: PoolMetrics,
-  watch: Watch,
-  early: boolean,
+  { answerTimeout, early, pool, use, watch }: Writers,
   channel: ChannelName,
-  body: Effect.Effect<A, E, R>,
-  prepare: (events: ReadonlyArray<NewEvent>) => Effect.Effect<ReadonlyArray<PreparedEvent>, E2>,
-  finish: (value: A) => Effect.Effect<B, E3>,
-  stands: (committed: Committed) => Effect.Effect<void>
+  { body, finish, prepare, stands }: Work<A, E, R, E2, B, E3>
 ): Effect.Effect<readonly [B, Committed], E | E2 | E3 | WriteError, Exclude<R, UnitOfWork>> =>
   Effect.scoped(
     Effect.gen(function* () {
@@ -209,13 +123,14 @@ const run = <A, E, R, E2, B, E3>(
         Context.add(UnitOfWork, UnitOfWork.of({ now: transaction.now, emit: transaction.emit }))
       )
       return yield* Effect.uninterruptibleMask((restore) =>
-        restore(
-          Effect.gen(function* () {
-            const value = yield* Effect.provide(body, context)
-            const prepared = yield* prepare(transaction.events)
-            return [yield* finish(value), prepared] as const
-          })
-        ).pipe(
+        Effect.gen(function* () {
+          const value = yield* Effect.provide(body, context)
+          const prepared = yield* prepare(transaction.events)
+          return [yield* finish(value), prepared] as const
+        }).pipe(
+          // Whatever it asks is answered or refused long before, by a database that is there.
+          Effect.timeoutOrElse({ duration: answerTimeout, orElse: () => Effect.fail(translate(noAnswer)) }),
+          restore,
           Effect.flatMap(([answer, prepared]) =>
             Effect.flatMap(transaction.commit(channel, prepared), (committed) =>
               Effect.as(stands(committed), [answer, committed] as const)
@@ -286,13 +201,14 @@ class Transaction {
       const events = prepared.length === 0 ? [] : [append(channel, yield* this.now, prepared, this.early)]
       const begin = this.begun ? [] : [beginning]
       this.begun = true
-      const { commit, flush, statements } = yield* this.pipeline(
+      const { commit, flush, sent, statements } = yield* this.pipeline(
         [...begin, ...this.deferred, ...events],
         this.early && events.length > 0
       )
       this.ended = commit !== undefined && Exit.isSuccess(commit)
       const failure = firstFailure(commit === undefined ? statements : [...statements, commit])
       if (failure !== undefined) {
+        if (sent === "ROLLBACK") return yield* Effect.fail(translateInTransaction(failure))
         return yield* isConnectionLoss(failure) ? inDoubt(failure) : Effect.fail(translate(failure))
       }
       // PostgreSQL does not call it an error when a transaction is rolled back at its COMMIT.
@@ -312,17 +228,19 @@ class Transaction {
       const start = (sql: string, params: ReadonlyArray<unknown>) =>
         Effect.forkChild(this.execute(sql, params), { startImmediately: true })
       const fibers: Array<Fiber.Fiber<PgConnection.Result, SqlError>> = []
-      for (const { params, sql } of statements) {
+      for (const [i, { params, sql }] of statements.entries()) {
         fibers.push(yield* start(sql, params))
-        if (isLarge(params)) yield* Effect.yieldNow
+        // Not behind the last, which may hold the channel's lock until COMMIT.
+        if (isLarge(params) && i < statements.length - 1) yield* Effect.yieldNow
       }
       // Some may have been answered already, while others had their turn.
-      const unsent = fibers.some((fiber) => hasFailed(fiber.pollUnsafe()))
-      fibers.push(yield* start(unsent ? "ROLLBACK" : "COMMIT", []))
+      const sent = fibers.some((fiber) => hasFailed(fiber.pollUnsafe())) ? "ROLLBACK" : "COMMIT"
+      fibers.push(yield* start(sent, []))
       if (isEarly) fibers.push(yield* start(Durability.flush.sql, Durability.flush.params))
       const exits = yield* allOf(fibers)
-      if (exits === undefined) return { statements: [Exit.fail(noAnswer)], commit: undefined, flush: undefined }
+      if (exits === undefined) return { sent, statements: [Exit.fail(noAnswer)], commit: undefined, flush: undefined }
       return {
+        sent,
         statements: exits.slice(0, statements.length),
         commit: exits[statements.length],
         flush: exits[statements.length + 1]
@@ -332,14 +250,15 @@ class Transaction {
 
   /** Ends a transaction that is not to be: in order if it can be done soon, else with its connection. */
   abandon(pool: PgPool.PgPool): Effect.Effect<void> {
-    return Effect.suspend(() =>
-      this.ended || !this.begun
-        ? Effect.void
-        : Effect.catchCause(
-            Effect.asVoid(Effect.timeout(Effect.interruptible(this.connection.query("ROLLBACK")), rollbackGrace)),
-            () => pool.invalidate(this.connection)
-          )
-    )
+    return Effect.gen({ self: this }, function* () {
+      if (this.ended || !this.begun) return
+      const ending = yield* Effect.forkChild(this.connection.query("ROLLBACK"), { startImmediately: true })
+      // In two parts: an event loop that was late runs timers before it reads the answer that is there.
+      const half = Effect.timeoutOption(Fiber.await(ending), Duration.divideUnsafe(rollbackGrace, 2))
+      const soon = yield* half
+      const ended = Option.isSome(soon) ? soon : yield* half
+      if (Option.isNone(ended) || Exit.isFailure(ended.value)) yield* pool.invalidate(this.connection)
+    })
   }
 }
 
@@ -372,6 +291,8 @@ export const append = (
 
 /** How a commit's statements ended. */
 interface Pipelined {
+  /** What went out behind the statements. */
+  readonly sent: "COMMIT" | "ROLLBACK"
   readonly statements: ReadonlyArray<QueryExit>
   readonly commit: QueryExit | undefined
   /** Where the disk is waited for behind COMMIT. */
@@ -393,7 +314,7 @@ const allOf = (
   fibers: ReadonlyArray<Fiber.Fiber<PgConnection.Result, SqlError>>
 ): Effect.Effect<ReadonlyArray<QueryExit> | undefined> =>
   Effect.callback((resume) => {
-    const timer = setTimeout(() => resume(Effect.succeed(undefined)), Duration.toMillis(defaultReadTimeout))
+    const timer = setTimeout(() => resume(Effect.succeed(undefined)), Duration.toMillis(defaultAnswerTimeout))
     let open = fibers.length
     for (const fiber of fibers) {
       fiber.addObserver(() => {

@@ -33,7 +33,7 @@ const decode = (
 
 export const layer = Layer.effect(
   EventLog,
-  Effect.map(Effect.all([sql, Readers]), ([{ read }, { queryDurable }]) =>
+  Effect.map(Effect.all([sql, Readers]), ([{ read }, { query }]) =>
     EventLog.of({
       page: (channel, filter, descending, request) => {
         const conditions = new Conditions()
@@ -58,7 +58,7 @@ export const layer = Layer.effect(
           limit: request.limit,
           maxBytes: request.maxBytes
         })
-        return Effect.flatMap(queryDurable(...statement), (rows) =>
+        return Effect.flatMap(query(...statement, { durable: true, slow: true }), (rows) =>
           Effect.map(decode(channel, rows), (events) => pageOf(rows, events, request))
         )
       },
@@ -84,11 +84,12 @@ export const layer = Layer.effect(
         channels.length === 0
           ? Effect.succeed(new Map())
           : Effect.map(
-              queryDurable(
+              query(
                 `SELECT c.name, coalesce((SELECT e.position FROM events e WHERE e.channel = c.name
                                            ORDER BY e.position DESC LIMIT 1), 0) AS head
                    FROM unnest($1::text[]) AS c (name)`,
-                [channels]
+                [channels],
+                { durable: true }
               ),
               (rows) => new Map(rows.map((row) => [row.name as ChannelName, Number(row.head)]))
             ),

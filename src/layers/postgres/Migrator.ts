@@ -8,7 +8,6 @@ import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import { type ConnectionConfig, connectionConfig } from "./Connection.ts"
@@ -206,7 +205,8 @@ const run = (
               step.oldestServer
             ])
           ),
-          Effect.onExit((exit) => Effect.ignore(connection.query(Exit.isSuccess(exit) ? "COMMIT" : "ROLLBACK")))
+          Effect.andThen(connection.query("COMMIT")),
+          Effect.onError(() => Effect.ignore(connection.query("ROLLBACK")))
         )
         ran.push(step.name)
       }

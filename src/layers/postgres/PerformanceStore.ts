@@ -51,7 +51,7 @@ export const layer = Layer.effect(
           limit: request.limit,
           maxBytes: request.maxBytes
         })
-        return Effect.flatMap(read(...statement), (rows) =>
+        return Effect.flatMap(read(...statement, { slow: true }), (rows) =>
           Effect.map(decode(rows), (assets) => pageOf(rows, assets, request))
         )
       },

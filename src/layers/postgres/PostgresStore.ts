@@ -1,6 +1,7 @@
 /** The whole store on PostgreSQL: every port but the codec of events, which belongs to the contract (layers/wire). */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type { Store } from "../../services/store/Store.ts"
 import * as ComputePlanStore from "./ComputePlanStore.ts"
 import * as ComputeTaskStore from "./ComputeTaskStore.ts"
 import * as Database from "./Database.ts"
@@ -10,7 +11,7 @@ import * as EventLog from "./EventLog.ts"
 import * as EventSignals from "./EventSignals.ts"
 import * as FailureReportStore from "./FailureReportStore.ts"
 import * as FunctionStore from "./FunctionStore.ts"
-import { unusable } from "./Migrator.ts"
+import { type DatabaseUnusable, unusable } from "./Migrator.ts"
 import * as ModelStore from "./ModelStore.ts"
 import * as OrganizationStore from "./OrganizationStore.ts"
 import * as PerformanceStore from "./PerformanceStore.ts"
@@ -18,7 +19,7 @@ import * as ProfilingStore from "./ProfilingStore.ts"
 import * as Statistics from "./Statistics.ts"
 
 /** The database must have been migrated (Migrator.ts). */
-export const layer = (options: Database.Options) =>
+export const layer = (options: Database.Options): Layer.Layer<Store, DatabaseUnusable> =>
   Layer.mergeAll(
     OrganizationStore.layer,
     FunctionStore.layer,

@@ -31,20 +31,36 @@ export class Session extends Context.Service<
   }
 >()("orchestrator/layers/postgres/Session") {}
 
+export interface ReadOptions {
+  /**
+   * Answered not before what it shows is durable: without early release of locks (Durability.ts) nothing else can be
+   * seen. Default: no.
+   */
+  readonly durable?: boolean
+  /** Whether it may take long, as a page may that a filter is for: what is quick is not to wait for it. Default: no. */
+  readonly slow?: boolean
+}
+
 /** The pool of readers. */
 export class Readers extends Context.Service<
   Readers,
   {
-    readonly query: (sql: string, params: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<Row>, ReadError>
-    /** Not before what it shows is durable: without early release of locks (Durability.ts) nothing else can be seen. */
-    readonly queryDurable: (sql: string, params: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<Row>, ReadError>
+    readonly query: (
+      sql: string,
+      params: ReadonlyArray<unknown>,
+      options?: ReadOptions
+    ) => Effect.Effect<ReadonlyArray<Row>, ReadError>
   }
 >()("orchestrator/layers/postgres/Readers") {}
 
 /** What a store is made of: reads anywhere, locking reads and writes in transactions only. */
 export interface Sql {
   /** On the transaction's connection where there is one, else on a reader's. */
-  readonly read: (sql: string, params: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<Row>, ReadError>
+  readonly read: (
+    sql: string,
+    params: ReadonlyArray<unknown>,
+    options?: ReadOptions
+  ) => Effect.Effect<ReadonlyArray<Row>, ReadError>
   /** A read that must be in a transaction, because it locks. */
   readonly locking: (
     sql: string,
@@ -64,10 +80,10 @@ const openSession = Effect.contextWith((context: Context.Context<never>) =>
 
 /** The access of the stores to the database. */
 export const sql: Effect.Effect<Sql, never, Readers> = Effect.map(Readers, (readers) => ({
-  read: (text, params) =>
+  read: (text, params, options) =>
     Effect.contextWith((context: Context.Context<never>) =>
       Option.match(Context.getOption(context, Session), {
-        onNone: () => readers.query(text, params),
+        onNone: () => readers.query(text, params, options),
         onSome: (session) => session.query(text, params)
       })
     ),

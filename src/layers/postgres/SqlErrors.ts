@@ -1,7 +1,7 @@
 /** PostgreSQL's errors in the words of the store's ports. The only place that knows SQLSTATEs and constraint names. */
 import type { SqlError } from "effect/sql/SqlError"
 import { type AssetName, Conflict, Internal, Unavailable } from "../../schema/OrchestratorError.ts"
-import { Contended, type Contention, type WriteError } from "../../services/store/StoreError.ts"
+import { Contended, type Contention, type ReadError, type WriteError } from "../../services/store/StoreError.ts"
 
 /** Which asset a unique constraint or index guards. */
 const uniqueConstraints: Record<string, AssetName> = {
@@ -259,3 +259,6 @@ export const translate = (error: SqlError): WriteError => {
   }
   return new Internal({ cause: error })
 }
+
+/** The same of a statement that writes nothing. */
+export const translateRead = (error: SqlError): ReadError => translate(error) as ReadError

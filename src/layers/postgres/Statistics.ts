@@ -1,7 +1,8 @@
 /**
  * Statistics of tables that grow fast. PostgreSQL's own look comes once a minute, and until then plans are those of empty
  * tables: a foreign key may go through all tasks of a channel for each row. So tables that have grown by half are
- * analyzed within seconds; what PostgreSQL does by itself goes on as ever.
+ * analyzed within seconds; what PostgreSQL does by itself goes on as ever, and a table that somebody else analyzes or
+ * vacuums is left to them.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -19,7 +20,11 @@ export const layer: Layer.Layer<never, never, Readers> = Layer.effectDiscard(
   Effect.gen(function* () {
     const { query } = yield* Readers
     const look = Effect.flatMap(query(grown, []), (rows) =>
-      Effect.forEach(rows, ({ relname }) => query(`ANALYZE orchestrator."${String(relname)}"`, []), { discard: true })
+      Effect.forEach(
+        rows,
+        ({ relname }) => query(`ANALYZE (SKIP_LOCKED) orchestrator."${String(relname)}"`, [], { slow: true }),
+        { discard: true }
+      )
     )
     yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(interval), Effect.ignore(look))))
   })

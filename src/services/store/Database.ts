@@ -23,6 +23,18 @@ export interface PreparedEvent {
  */
 export type Committed = ReadonlyArray<LoggedEvent> & { readonly previousId?: string | undefined }
 
+/** What one transaction does, and who hears that it stands. */
+export interface Work<A, E, R, E2, B, E3> {
+  /** The service's reads and writes. */
+  readonly body: Effect.Effect<A, E, R>
+  /** Makes the events of `body` ready for the log. */
+  readonly prepare: (events: ReadonlyArray<NewEvent>) => Effect.Effect<ReadonlyArray<PreparedEvent>, E2>
+  /** Makes the answer. */
+  readonly finish: (value: A) => Effect.Effect<B, E3>
+  /** Hears of what was committed, once: delivery, metrics and whoever waits for the commit hang on it. */
+  readonly stands: (committed: Committed) => Effect.Effect<void>
+}
+
 /** Transactions: all writes and events of a call, or nothing. */
 export class Database extends Context.Service<
   Database,
@@ -40,10 +52,7 @@ export class Database extends Context.Service<
      */
     readonly run: <A, E, R, E2, B, E3>(
       channel: ChannelName,
-      body: Effect.Effect<A, E, R>,
-      prepare: (events: ReadonlyArray<NewEvent>) => Effect.Effect<ReadonlyArray<PreparedEvent>, E2>,
-      finish: (value: A) => Effect.Effect<B, E3>,
-      stands?: (committed: Committed) => Effect.Effect<void>
+      work: Work<A, E, R, E2, B, E3>
     ) => Effect.Effect<readonly [B, Committed], E | E2 | E3 | WriteError, Exclude<R, UnitOfWork>>
     /** Succeeds when the store answers and fits this program: for readiness probes. */
     readonly ping: Effect.Effect<void, StoreUnfit>

@@ -7,17 +7,17 @@ import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
 import type { ChannelName } from "../../schema/Key.ts"
 import { ComputePlanStore } from "../../services/store/ComputePlanStore.ts"
-import { Database } from "../../services/store/Database.ts"
+import { type Committed, Database } from "../../services/store/Database.ts"
 import { DataSampleStore } from "../../services/store/DataSampleStore.ts"
 import { EventLog } from "../../services/store/EventLog.ts"
 import { ProfilingStore } from "../../services/store/ProfilingStore.ts"
 import { emit, read, UnitOfWork } from "../../services/store/UnitOfWork.ts"
 import * as build from "./builders.ts"
 import { all } from "./pages.ts"
-import { commit, found, inTurn, plain, prepare, run, type Store } from "./support.ts"
+import { commit, found, inTurn, plain, prepare, run, type Store, work } from "./support.ts"
 
 /** Puts down a fresh plan with its event, and stores a profiling step. */
-const work = Effect.fnUntraced(function* (channel: ChannelName) {
+const put = Effect.fnUntraced(function* (channel: ChannelName) {
   const plans = yield* ComputePlanStore
   const profiling = yield* ProfilingStore
   const plan = build.computePlan()
@@ -29,7 +29,7 @@ const work = Effect.fnUntraced(function* (channel: ChannelName) {
 
 const step = build.profilingStep()
 
-/** Nothing of `work` is there. */
+/** Nothing of `put` is there. */
 const expectNothing = Effect.fnUntraced(function* (channel: ChannelName) {
   const plans = yield* ComputePlanStore
   const profiling = yield* ProfilingStore
@@ -47,7 +47,7 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
         const plans = yield* ComputePlanStore
         const log = yield* EventLog
         const channel = build.channel()
-        const [plan, committed] = yield* run(channel, work(channel))
+        const [plan, committed] = yield* run(channel, put(channel))
         expect(yield* found(plans.find(channel, plan.key))).toEqual(plan)
         expect(committed).toHaveLength(1)
         expect((yield* log.read(channel, 0, 1, 10, 1000)).map(plain)).toEqual(committed.map(plain))
@@ -85,7 +85,7 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
         const seen = yield* commit(
           channel,
           Effect.gen(function* () {
-            const plan = yield* work(channel)
+            const plan = yield* put(channel)
             return {
               plan: yield* found(plans.find(channel, plan.key)),
               locked: yield* plans.lock(channel, [plan.key]),
@@ -108,7 +108,7 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
         const writing = yield* Effect.forkChild(
           commit(
             channel,
-            work(channel).pipe(Effect.tap(Deferred.succeed(isPutDown, undefined)), Effect.tap(Deferred.await(wasRead)))
+            put(channel).pipe(Effect.tap(Deferred.succeed(isPutDown, undefined)), Effect.tap(Deferred.await(wasRead)))
           )
         )
         yield* Deferred.await(isPutDown)
@@ -122,7 +122,7 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
     it.effect("leave nothing when the body fails", () =>
       Effect.gen(function* () {
         const channel = build.channel()
-        const error = yield* Effect.flip(run(channel, Effect.andThen(work(channel), Effect.fail("refused" as const))))
+        const error = yield* Effect.flip(run(channel, Effect.andThen(put(channel), Effect.fail("refused" as const))))
         expect(error).toBe("refused")
         yield* expectNothing(channel)
       })
@@ -131,7 +131,7 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
     it.effect("leave nothing when the body dies", () =>
       Effect.gen(function* () {
         const channel = build.channel()
-        const exit = yield* Effect.exit(run(channel, Effect.andThen(work(channel), Effect.die("a defect"))))
+        const exit = yield* Effect.exit(run(channel, Effect.andThen(put(channel), Effect.die("a defect"))))
         expect(Exit.isFailure(exit)).toBe(true)
         yield* expectNothing(channel)
       })
@@ -141,7 +141,7 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
       Effect.gen(function* () {
         const channel = build.channel()
         const atWork = yield* Deferred.make<void>()
-        const body = work(channel).pipe(Effect.tap(Deferred.succeed(atWork, undefined)), Effect.andThen(Effect.never))
+        const body = put(channel).pipe(Effect.tap(Deferred.succeed(atWork, undefined)), Effect.andThen(Effect.never))
         const fiber = yield* Effect.forkChild(run(channel, body))
         yield* Deferred.await(atWork)
         yield* Fiber.interrupt(fiber)
@@ -154,7 +154,7 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
         const database = yield* Database
         const channel = build.channel()
         const error = yield* Effect.flip(
-          database.run(channel, work(channel), () => Effect.fail("too large" as const), Effect.succeed)
+          database.run(channel, { ...work(put(channel)), prepare: () => Effect.fail("too large" as const) })
         )
         expect(error).toBe("too large")
         yield* expectNothing(channel)
@@ -169,12 +169,11 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
           const making = yield* Deferred.make<void>()
           const stop = Effect.andThen(Deferred.succeed(making, undefined), Effect.never)
           const fiber = yield* Effect.forkChild(
-            database.run(
-              channel,
-              work(channel),
-              (events) => (part === "events" ? stop : prepare(events)),
-              () => stop
-            )
+            database.run(channel, {
+              ...work(put(channel)),
+              prepare: (events) => (part === "events" ? stop : prepare(events)),
+              finish: () => stop
+            })
           )
           yield* Deferred.await(making)
           yield* Fiber.interrupt(fiber)
@@ -183,18 +182,26 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
       })
     )
 
-    it.effect("leave nothing when a key was taken meanwhile", () =>
+    it.effect("leave nothing when a key was taken meanwhile, and nobody hears of it", () =>
       Effect.gen(function* () {
         const plans = yield* ComputePlanStore
         const channel = build.channel()
         const elsewhere = build.channel()
         const taken = build.computePlan()
         yield* commit(elsewhere, plans.insert(elsewhere, taken))
-        const error = yield* Effect.flip(run(channel, Effect.andThen(work(channel), plans.insert(channel, taken))))
+        const database = yield* Database
+        const heard: Array<Committed> = []
+        const error = yield* Effect.flip(
+          database.run(channel, {
+            ...work(Effect.andThen(put(channel), plans.insert(channel, taken))),
+            stands: (committed) => Effect.sync(() => heard.push(committed))
+          })
+        )
         expect(error).toMatchObject({
           _tag: "Conflict",
           message: `computeplan with key "${taken.key}" already exists`
         })
+        expect(heard).toEqual([])
         yield* expectNothing(channel)
       })
     )
@@ -211,18 +218,21 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
       })
     )
 
-    it.effect("are whole or nothing, whenever they are interrupted", () =>
+    it.effect("are whole and heard of, or nothing, whenever they are interrupted", () =>
       Effect.gen(function* () {
         const plans = yield* ComputePlanStore
         const log = yield* EventLog
-        const { ping } = yield* Database
+        const database = yield* Database
         for (let turns = 0; turns < 30; turns++) {
           const channel = build.channel()
-          const fiber = yield* Effect.forkChild(run(channel, work(channel)))
-          for (let turn = 0; turn < turns; turn++) yield* turn % 2 === 0 ? Effect.yieldNow : ping
+          const heard: Array<Committed> = []
+          const stands = (committed: Committed) => Effect.sync(() => heard.push(committed))
+          const fiber = yield* Effect.forkChild(database.run(channel, { ...work(put(channel)), stands }))
+          for (let turn = 0; turn < turns; turn++) yield* turn % 2 === 0 ? Effect.yieldNow : database.ping
           yield* Fiber.interrupt(fiber)
           const stored = yield* all((request) => plans.page(channel, {}, request))
           expect(yield* log.heads([channel])).toEqual(new Map([[channel, stored.length]]))
+          expect(heard.map((committed) => committed.length)).toEqual(stored.map(() => 1))
           const exit = yield* Fiber.await(fiber)
           if (Exit.isSuccess(exit)) expect(stored).toHaveLength(1)
         }
@@ -258,20 +268,20 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
           yield* unit.emit(new Set(made.slice(2)))
           return "value"
         })
-        const [answer, committed] = yield* database.run(
-          channel,
+        const [answer, committed] = yield* database.run(channel, {
           body,
-          (events) => {
+          prepare: (events) => {
             calls.push([...events])
             return prepare(events)
           },
-          (value) => {
+          finish: (value) => {
             calls.push(value)
             return Effect.succeed("answer")
-          }
-        )
+          },
+          stands: (events) => Effect.sync(() => calls.push(events))
+        })
         expect(answer).toBe("answer")
-        expect(calls).toEqual([made, "value"])
+        expect(calls).toEqual([made, "value", committed])
         expect(committed.map((event) => event.position)).toEqual([1, 2, 3, 4])
       })
     )
@@ -334,7 +344,7 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
       Effect.gen(function* () {
         const plans = yield* ComputePlanStore
         const channel = build.channel()
-        const { key } = yield* commit(channel, work(channel))
+        const { key } = yield* commit(channel, put(channel))
         const append = (letter: string) =>
           Effect.gen(function* () {
             const [plan] = yield* plans.lock(channel, [key])

@@ -9,7 +9,7 @@ import { Database } from "../../services/store/Database.ts"
 import { EventLog } from "../../services/store/EventLog.ts"
 import { emit, UnitOfWork } from "../../services/store/UnitOfWork.ts"
 import * as build from "./builders.ts"
-import { commit, found, plain, prepare, run, type Store } from "./support.ts"
+import { commit, found, plain, prepare, run, type Store, work } from "./support.ts"
 
 /** Events of one transaction. */
 const append = (channel: ChannelName, count: number) =>
@@ -54,7 +54,7 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
         const [prepared] = yield* prepare([build.event()])
         if (prepared === undefined) return
         const ready = Effect.succeed([{ ...prepared, message }])
-        const [, committed] = yield* database.run(channel, emit(prepared.event), () => ready, Effect.succeed)
+        const [, committed] = yield* database.run(channel, { ...work(emit(prepared.event)), prepare: () => ready })
         const expected = { channel, position: 1, id: prepared.id, message: Array.from(message) }
         expect(committed.map(plain)).toMatchObject([expected])
         expect((yield* log.read(channel, 0, 1, 1, plenty)).map(plain)).toMatchObject([expected])

@@ -37,9 +37,17 @@ export const prepare = (events: ReadonlyArray<NewEvent>): Effect.Effect<Readonly
     })
   )
 
+/** A transaction that answers with what its body gives, and that nobody hears of. */
+export const work = <A, E, R>(body: Effect.Effect<A, E, R>) => ({
+  body,
+  prepare,
+  finish: Effect.succeed<A>,
+  stands: () => Effect.void
+})
+
 /** Runs a transaction: gives its answer and its events. */
 export const run = <A, E, R>(channel: ChannelName, body: Effect.Effect<A, E, R>) =>
-  Effect.flatMap(Database, (database) => database.run(channel, body, prepare, Effect.succeed))
+  Effect.flatMap(Database, (database) => database.run(channel, work(body)))
 
 /** Runs a transaction for its answer. */
 export const commit = <A, E, R>(channel: ChannelName, body: Effect.Effect<A, E, R>) =>
