@@ -6,7 +6,7 @@
 import { spawnSync } from "node:child_process"
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { delimiter, join, resolve } from "node:path"
+import { delimiter, dirname, join, relative, resolve, sep } from "node:path"
 
 const root = resolve(import.meta.dirname, "..")
 const generated = "src/layers/wire/generated"
@@ -76,11 +76,37 @@ const withDefaultValues = (code: string): string =>
     }
   )
 
+/** Replaces a text that ts-proto's code has in as many places. */
+const replacing = (code: string, places: number, text: string, by: string): string => {
+  const parts = code.split(text)
+  if (parts.length - 1 !== places) throw new Error(`ts-proto does not write ${places} times any more: ${text}`)
+  return parts.join(by)
+}
+
+/** Messages are read to their end, which ts-proto's code does not mind: see StrictReader.ts. */
+const withStrictReading = (code: string, strictReader: string): string => {
+  const reader = 'import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";\n'
+  if (!code.includes(reader)) return code
+  const decoders = code.split("const end = length === undefined").length - 1
+  const steps = [
+    [reader, `${reader}import { checkEnd, readTag } from "${strictReader}";\n`, 1],
+    ["const tag = reader.uint32();", "const tag = readTag(reader);", decoders],
+    [
+      "        if ((tag & 7) === 4 || tag === 0) {\n          break;\n        }\n        reader.skip(tag & 7);\n      }\n      return message;\n",
+      "        reader.skip(tag & 7, tag >>> 3);\n      }\n      checkEnd(reader, end);\n      return message;\n",
+      decoders
+    ]
+  ] as const
+  return steps.reduce((current, [text, by, places]) => replacing(current, places, text, by), code)
+}
+
 const generateInto = (folder: string): void => {
   buf("generate", "--output", folder)
-  for (const name of readdirSync(join(folder, generated)).filter((name) => name.endsWith(".ts"))) {
-    const file = join(folder, generated, name)
-    writeFileSync(file, withDefaultValues(readFileSync(file, "utf8")))
+  const root = join(folder, generated)
+  for (const name of readdirSync(root, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"))) {
+    const file = join(root, name)
+    const strictReader = relative(dirname(file), join(root, "../StrictReader.ts")).split(sep).join("/")
+    writeFileSync(file, withStrictReading(withDefaultValues(readFileSync(file, "utf8")), strictReader))
   }
   writeFileSync(join(folder, generated, "index.ts"), index(join(folder, generated)))
   writeFileSync(join(folder, generated, "descriptors.ts"), descriptors())

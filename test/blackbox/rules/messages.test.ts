@@ -193,6 +193,28 @@ describe("a message that cannot be decoded is refused:", () => {
     await refused(one.getPlan({ key }), "OE0002")
   })
 
+  it.each([
+    ["a tag 0 in an entry of a map", [0x8a, 1, 1, 0]],
+    ["an end of a group in an entry of a map", [0x8a, 1, 1, 12]],
+    ["a field number 0 in an entry of a map", [0x8a, 1, 3, 2, 1, 65]],
+    ["a text that goes on beyond its entry of a map", [0x8a, 1, 2, 10, 1, 65]],
+    ["an unknown field that goes on beyond its entry of a map", [0x8a, 1, 2, 0x1a, 1, 65]]
+  ] as const)("%s", async (_, bytes) => {
+    const key = Build.newKey()
+    const request = Uint8Array.of(...keyIs(key), ...nameIs(65), ...bytes)
+    expect((await failure(one.bytes(paths.registerPlan, request))).code).toBeOneOf(refusals)
+    await refused(one.getPlan({ key }), "OE0002")
+  })
+
+  it("bytes that are no fields in a filter", async () => {
+    for (const filter of [
+      [0x1a, 1, 0],
+      [0x1a, 2, 10, 4, 0x10, 5, 0x10, 5]
+    ]) {
+      expect((await failure(one.bytes(paths.queryPlans, Uint8Array.of(...filter)))).code).toBeOneOf(refusals)
+    }
+  })
+
   it("text that is no UTF-8, also in a map, in a filter, and on a stream", async () => {
     const metadata = [0x8a, 1, 5, 10, 3, 0xed, 0xa0, 0x80]
     const plan = Uint8Array.of(...keyIs(Build.newKey()), ...nameIs(65), ...metadata)

@@ -3,6 +3,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { checkEnd, readTag } from "../StrictReader.ts";
 import { Timestamp } from "./google/protobuf/timestamp.ts";
 
 export const ComputePlanAction = {
@@ -176,7 +177,7 @@ export const ComputePlan: MessageFns<ComputePlan> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseComputePlan();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -246,11 +247,9 @@ export const ComputePlan: MessageFns<ComputePlan> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -284,7 +283,7 @@ export const ComputePlan_MetadataEntry: MessageFns<ComputePlan_MetadataEntry> = 
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseComputePlan_MetadataEntry();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -303,11 +302,9 @@ export const ComputePlan_MetadataEntry: MessageFns<ComputePlan_MetadataEntry> = 
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -347,7 +344,7 @@ export const NewComputePlan: MessageFns<NewComputePlan> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseNewComputePlan();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -385,11 +382,9 @@ export const NewComputePlan: MessageFns<NewComputePlan> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -423,7 +418,7 @@ export const NewComputePlan_MetadataEntry: MessageFns<NewComputePlan_MetadataEnt
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseNewComputePlan_MetadataEntry();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -442,11 +437,9 @@ export const NewComputePlan_MetadataEntry: MessageFns<NewComputePlan_MetadataEnt
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -477,7 +470,7 @@ export const GetComputePlanParam: MessageFns<GetComputePlanParam> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseGetComputePlanParam();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -488,11 +481,9 @@ export const GetComputePlanParam: MessageFns<GetComputePlanParam> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -526,7 +517,7 @@ export const ApplyPlanActionParam: MessageFns<ApplyPlanActionParam> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseApplyPlanActionParam();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -545,11 +536,9 @@ export const ApplyPlanActionParam: MessageFns<ApplyPlanActionParam> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -577,14 +566,12 @@ export const ApplyPlanActionResponse: MessageFns<ApplyPlanActionResponse> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseApplyPlanActionResponse();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -615,7 +602,7 @@ export const PlanQueryFilter: MessageFns<PlanQueryFilter> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBasePlanQueryFilter();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -626,11 +613,9 @@ export const PlanQueryFilter: MessageFns<PlanQueryFilter> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -667,7 +652,7 @@ export const QueryPlansParam: MessageFns<QueryPlansParam> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseQueryPlansParam();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -694,11 +679,9 @@ export const QueryPlansParam: MessageFns<QueryPlansParam> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -732,7 +715,7 @@ export const QueryPlansResponse: MessageFns<QueryPlansResponse> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseQueryPlansResponse();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -751,11 +734,9 @@ export const QueryPlansResponse: MessageFns<QueryPlansResponse> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -789,7 +770,7 @@ export const UpdateComputePlanParam: MessageFns<UpdateComputePlanParam> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseUpdateComputePlanParam();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -808,11 +789,9 @@ export const UpdateComputePlanParam: MessageFns<UpdateComputePlanParam> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -840,14 +819,12 @@ export const UpdateComputePlanResponse: MessageFns<UpdateComputePlanResponse> = 
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseUpdateComputePlanResponse();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -878,7 +855,7 @@ export const IsPlanRunningParam: MessageFns<IsPlanRunningParam> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseIsPlanRunningParam();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -889,11 +866,9 @@ export const IsPlanRunningParam: MessageFns<IsPlanRunningParam> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -924,7 +899,7 @@ export const IsPlanRunningResponse: MessageFns<IsPlanRunningResponse> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseIsPlanRunningResponse();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 8) {
@@ -935,11 +910,9 @@ export const IsPlanRunningResponse: MessageFns<IsPlanRunningResponse> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;

@@ -3,6 +3,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { checkEnd, readTag } from "../StrictReader.ts";
 import { AssetKind, assetKindFromJSON, assetKindToNumber, NewPermissions, Permission, Permissions } from "./common.ts";
 import { DataManager } from "./datamanager.ts";
 import { DataSample } from "./datasample.ts";
@@ -349,7 +350,7 @@ export const ParentTaskOutputRef: MessageFns<ParentTaskOutputRef> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseParentTaskOutputRef();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -368,11 +369,9 @@ export const ParentTaskOutputRef: MessageFns<ParentTaskOutputRef> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -411,7 +410,7 @@ export const ComputeTaskInput: MessageFns<ComputeTaskInput> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseComputeTaskInput();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -438,11 +437,9 @@ export const ComputeTaskInput: MessageFns<ComputeTaskInput> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -476,7 +473,7 @@ export const ComputeTaskOutput: MessageFns<ComputeTaskOutput> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseComputeTaskOutput();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -495,11 +492,9 @@ export const ComputeTaskOutput: MessageFns<ComputeTaskOutput> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -533,7 +528,7 @@ export const NewComputeTaskOutput: MessageFns<NewComputeTaskOutput> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseNewComputeTaskOutput();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -552,11 +547,9 @@ export const NewComputeTaskOutput: MessageFns<NewComputeTaskOutput> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -633,7 +626,7 @@ export const ComputeTask: MessageFns<ComputeTask> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseComputeTask();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -736,11 +729,9 @@ export const ComputeTask: MessageFns<ComputeTask> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -774,7 +765,7 @@ export const ComputeTask_MetadataEntry: MessageFns<ComputeTask_MetadataEntry> = 
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseComputeTask_MetadataEntry();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -793,11 +784,9 @@ export const ComputeTask_MetadataEntry: MessageFns<ComputeTask_MetadataEntry> = 
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -831,7 +820,7 @@ export const ComputeTask_OutputsEntry: MessageFns<ComputeTask_OutputsEntry> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseComputeTask_OutputsEntry();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -850,11 +839,9 @@ export const ComputeTask_OutputsEntry: MessageFns<ComputeTask_OutputsEntry> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -911,7 +898,7 @@ export const NewComputeTask: MessageFns<NewComputeTask> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseNewComputeTask();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -974,11 +961,9 @@ export const NewComputeTask: MessageFns<NewComputeTask> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -1012,7 +997,7 @@ export const NewComputeTask_MetadataEntry: MessageFns<NewComputeTask_MetadataEnt
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseNewComputeTask_MetadataEntry();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -1031,11 +1016,9 @@ export const NewComputeTask_MetadataEntry: MessageFns<NewComputeTask_MetadataEnt
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -1069,7 +1052,7 @@ export const NewComputeTask_OutputsEntry: MessageFns<NewComputeTask_OutputsEntry
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseNewComputeTask_OutputsEntry();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -1088,11 +1071,9 @@ export const NewComputeTask_OutputsEntry: MessageFns<NewComputeTask_OutputsEntry
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -1123,7 +1104,7 @@ export const RegisterTasksParam: MessageFns<RegisterTasksParam> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseRegisterTasksParam();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -1134,11 +1115,9 @@ export const RegisterTasksParam: MessageFns<RegisterTasksParam> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -1169,7 +1148,7 @@ export const RegisterTasksResponse: MessageFns<RegisterTasksResponse> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseRegisterTasksResponse();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -1180,11 +1159,9 @@ export const RegisterTasksResponse: MessageFns<RegisterTasksResponse> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -1224,7 +1201,7 @@ export const TaskQueryFilter: MessageFns<TaskQueryFilter> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseTaskQueryFilter();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -1259,11 +1236,9 @@ export const TaskQueryFilter: MessageFns<TaskQueryFilter> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -1300,7 +1275,7 @@ export const QueryTasksParam: MessageFns<QueryTasksParam> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseQueryTasksParam();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -1327,11 +1302,9 @@ export const QueryTasksParam: MessageFns<QueryTasksParam> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -1365,7 +1338,7 @@ export const QueryTasksResponse: MessageFns<QueryTasksResponse> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseQueryTasksResponse();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -1384,11 +1357,9 @@ export const QueryTasksResponse: MessageFns<QueryTasksResponse> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -1419,7 +1390,7 @@ export const GetTaskParam: MessageFns<GetTaskParam> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseGetTaskParam();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -1430,11 +1401,9 @@ export const GetTaskParam: MessageFns<GetTaskParam> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -1474,7 +1443,7 @@ export const ComputeTaskOutputAsset: MessageFns<ComputeTaskOutputAsset> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseComputeTaskOutputAsset();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -1509,11 +1478,9 @@ export const ComputeTaskOutputAsset: MessageFns<ComputeTaskOutputAsset> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -1550,7 +1517,7 @@ export const ApplyTaskActionParam: MessageFns<ApplyTaskActionParam> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseApplyTaskActionParam();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -1577,11 +1544,9 @@ export const ApplyTaskActionParam: MessageFns<ApplyTaskActionParam> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -1609,14 +1574,12 @@ export const ApplyTaskActionResponse: MessageFns<ApplyTaskActionResponse> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseApplyTaskActionResponse();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -1658,7 +1621,7 @@ export const ComputeTaskInputAsset: MessageFns<ComputeTaskInputAsset> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseComputeTaskInputAsset();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -1693,11 +1656,9 @@ export const ComputeTaskInputAsset: MessageFns<ComputeTaskInputAsset> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -1728,7 +1689,7 @@ export const GetTaskInputAssetsParam: MessageFns<GetTaskInputAssetsParam> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseGetTaskInputAssetsParam();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -1739,11 +1700,9 @@ export const GetTaskInputAssetsParam: MessageFns<GetTaskInputAssetsParam> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -1774,7 +1733,7 @@ export const GetTaskInputAssetsResponse: MessageFns<GetTaskInputAssetsResponse> 
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseGetTaskInputAssetsResponse();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -1785,11 +1744,9 @@ export const GetTaskInputAssetsResponse: MessageFns<GetTaskInputAssetsResponse> 
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -1823,7 +1780,7 @@ export const DisableOutputParam: MessageFns<DisableOutputParam> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseDisableOutputParam();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -1842,11 +1799,9 @@ export const DisableOutputParam: MessageFns<DisableOutputParam> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -1874,14 +1829,12 @@ export const DisableOutputResponse: MessageFns<DisableOutputResponse> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseDisableOutputResponse();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;

@@ -3,6 +3,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { checkEnd, readTag } from "../StrictReader.ts";
 import { Addressable, NewPermissions, Permission, Permissions } from "./common.ts";
 import { Timestamp } from "./google/protobuf/timestamp.ts";
 
@@ -131,7 +132,7 @@ export const DataManager: MessageFns<DataManager> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseDataManager();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -217,11 +218,9 @@ export const DataManager: MessageFns<DataManager> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -255,7 +254,7 @@ export const DataManager_MetadataEntry: MessageFns<DataManager_MetadataEntry> = 
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseDataManager_MetadataEntry();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -274,11 +273,9 @@ export const DataManager_MetadataEntry: MessageFns<DataManager_MetadataEntry> = 
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -339,7 +336,7 @@ export const NewDataManager: MessageFns<NewDataManager> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseNewDataManager();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -409,11 +406,9 @@ export const NewDataManager: MessageFns<NewDataManager> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -447,7 +442,7 @@ export const NewDataManager_MetadataEntry: MessageFns<NewDataManager_MetadataEnt
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseNewDataManager_MetadataEntry();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -466,11 +461,9 @@ export const NewDataManager_MetadataEntry: MessageFns<NewDataManager_MetadataEnt
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -501,7 +494,7 @@ export const GetDataManagerParam: MessageFns<GetDataManagerParam> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseGetDataManagerParam();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -512,11 +505,9 @@ export const GetDataManagerParam: MessageFns<GetDataManagerParam> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -550,7 +541,7 @@ export const QueryDataManagersParam: MessageFns<QueryDataManagersParam> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseQueryDataManagersParam();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -569,11 +560,9 @@ export const QueryDataManagersParam: MessageFns<QueryDataManagersParam> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -607,7 +596,7 @@ export const QueryDataManagersResponse: MessageFns<QueryDataManagersResponse> = 
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseQueryDataManagersResponse();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -626,11 +615,9 @@ export const QueryDataManagersResponse: MessageFns<QueryDataManagersResponse> = 
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -664,7 +651,7 @@ export const UpdateDataManagerParam: MessageFns<UpdateDataManagerParam> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseUpdateDataManagerParam();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -683,11 +670,9 @@ export const UpdateDataManagerParam: MessageFns<UpdateDataManagerParam> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -715,14 +700,12 @@ export const UpdateDataManagerResponse: MessageFns<UpdateDataManagerResponse> = 
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseUpdateDataManagerResponse();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;

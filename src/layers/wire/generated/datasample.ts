@@ -3,6 +3,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { checkEnd, readTag } from "../StrictReader.ts";
 import { Timestamp } from "./google/protobuf/timestamp.ts";
 
 export interface DataSample {
@@ -99,7 +100,7 @@ export const DataSample: MessageFns<DataSample> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseDataSample();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -150,11 +151,9 @@ export const DataSample: MessageFns<DataSample> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -194,7 +193,7 @@ export const NewDataSample: MessageFns<NewDataSample> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseNewDataSample();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -229,11 +228,9 @@ export const NewDataSample: MessageFns<NewDataSample> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -264,7 +261,7 @@ export const RegisterDataSamplesParam: MessageFns<RegisterDataSamplesParam> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseRegisterDataSamplesParam();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -275,11 +272,9 @@ export const RegisterDataSamplesParam: MessageFns<RegisterDataSamplesParam> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -310,7 +305,7 @@ export const RegisterDataSamplesResponse: MessageFns<RegisterDataSamplesResponse
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseRegisterDataSamplesResponse();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -321,11 +316,9 @@ export const RegisterDataSamplesResponse: MessageFns<RegisterDataSamplesResponse
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -359,7 +352,7 @@ export const UpdateDataSamplesParam: MessageFns<UpdateDataSamplesParam> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseUpdateDataSamplesParam();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -378,11 +371,9 @@ export const UpdateDataSamplesParam: MessageFns<UpdateDataSamplesParam> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -410,14 +401,12 @@ export const UpdateDataSamplesResponse: MessageFns<UpdateDataSamplesResponse> = 
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseUpdateDataSamplesResponse();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -448,7 +437,7 @@ export const DataSampleQueryFilter: MessageFns<DataSampleQueryFilter> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseDataSampleQueryFilter();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -459,11 +448,9 @@ export const DataSampleQueryFilter: MessageFns<DataSampleQueryFilter> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -500,7 +487,7 @@ export const QueryDataSamplesParam: MessageFns<QueryDataSamplesParam> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseQueryDataSamplesParam();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -527,11 +514,9 @@ export const QueryDataSamplesParam: MessageFns<QueryDataSamplesParam> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -565,7 +550,7 @@ export const QueryDataSamplesResponse: MessageFns<QueryDataSamplesResponse> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseQueryDataSamplesResponse();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -584,11 +569,9 @@ export const QueryDataSamplesResponse: MessageFns<QueryDataSamplesResponse> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -619,7 +602,7 @@ export const GetDataSampleParam: MessageFns<GetDataSampleParam> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseGetDataSampleParam();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -630,11 +613,9 @@ export const GetDataSampleParam: MessageFns<GetDataSampleParam> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;

@@ -3,6 +3,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { checkEnd, readTag } from "../StrictReader.ts";
 import { DataManager } from "./datamanager.ts";
 
 export interface Dataset {
@@ -41,7 +42,7 @@ export const Dataset: MessageFns<Dataset> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseDataset();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -60,11 +61,9 @@ export const Dataset: MessageFns<Dataset> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -95,7 +94,7 @@ export const GetDatasetParam: MessageFns<GetDatasetParam> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseGetDatasetParam();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -106,11 +105,9 @@ export const GetDatasetParam: MessageFns<GetDatasetParam> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;

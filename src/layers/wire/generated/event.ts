@@ -3,6 +3,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { checkEnd, readTag } from "../StrictReader.ts";
 import {
   AssetKind,
   assetKindFromJSON,
@@ -231,7 +232,7 @@ export const Event: MessageFns<Event> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseEvent();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -384,11 +385,9 @@ export const Event: MessageFns<Event> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -422,7 +421,7 @@ export const Event_MetadataEntry: MessageFns<Event_MetadataEntry> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseEvent_MetadataEntry();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -441,11 +440,9 @@ export const Event_MetadataEntry: MessageFns<Event_MetadataEntry> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -485,7 +482,7 @@ export const QueryEventsParam: MessageFns<QueryEventsParam> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseQueryEventsParam();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -520,11 +517,9 @@ export const QueryEventsParam: MessageFns<QueryEventsParam> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -577,7 +572,7 @@ export const EventQueryFilter: MessageFns<EventQueryFilter> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseEventQueryFilter();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -631,11 +626,9 @@ export const EventQueryFilter: MessageFns<EventQueryFilter> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -669,7 +662,7 @@ export const EventQueryFilter_MetadataEntry: MessageFns<EventQueryFilter_Metadat
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseEventQueryFilter_MetadataEntry();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -688,11 +681,9 @@ export const EventQueryFilter_MetadataEntry: MessageFns<EventQueryFilter_Metadat
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -726,7 +717,7 @@ export const QueryEventsResponse: MessageFns<QueryEventsResponse> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseQueryEventsResponse();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -745,11 +736,9 @@ export const QueryEventsResponse: MessageFns<QueryEventsResponse> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -780,7 +769,7 @@ export const SubscribeToEventsParam: MessageFns<SubscribeToEventsParam> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseSubscribeToEventsParam();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -791,11 +780,9 @@ export const SubscribeToEventsParam: MessageFns<SubscribeToEventsParam> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;

@@ -3,6 +3,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { checkEnd, readTag } from "../StrictReader.ts";
 import { Addressable } from "./common.ts";
 import { Timestamp } from "./google/protobuf/timestamp.ts";
 
@@ -175,7 +176,7 @@ export const FailureReport: MessageFns<FailureReport> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseFailureReport();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -226,11 +227,9 @@ export const FailureReport: MessageFns<FailureReport> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -275,7 +274,7 @@ export const NewFailureReport: MessageFns<NewFailureReport> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseNewFailureReport();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -310,11 +309,9 @@ export const NewFailureReport: MessageFns<NewFailureReport> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -345,7 +342,7 @@ export const GetFailureReportParam: MessageFns<GetFailureReportParam> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseGetFailureReportParam();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -356,11 +353,9 @@ export const GetFailureReportParam: MessageFns<GetFailureReportParam> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;

@@ -3,6 +3,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { checkEnd, readTag } from "../StrictReader.ts";
 import { Addressable, AssetKind, assetKindFromJSON, assetKindToNumber, NewPermissions, Permissions } from "./common.ts";
 import { Timestamp } from "./google/protobuf/timestamp.ts";
 
@@ -276,7 +277,7 @@ export const FunctionInput: MessageFns<FunctionInput> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseFunctionInput();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 8) {
@@ -303,11 +304,9 @@ export const FunctionInput: MessageFns<FunctionInput> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -341,7 +340,7 @@ export const FunctionOutput: MessageFns<FunctionOutput> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseFunctionOutput();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 8) {
@@ -360,11 +359,9 @@ export const FunctionOutput: MessageFns<FunctionOutput> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -441,7 +438,7 @@ export const FunctionMessage: MessageFns<FunctionMessage> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseFunctionMessage();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -545,11 +542,9 @@ export const FunctionMessage: MessageFns<FunctionMessage> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -583,7 +578,7 @@ export const Function_MetadataEntry: MessageFns<Function_MetadataEntry> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseFunction_MetadataEntry();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -602,11 +597,9 @@ export const Function_MetadataEntry: MessageFns<Function_MetadataEntry> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -640,7 +633,7 @@ export const Function_InputsEntry: MessageFns<Function_InputsEntry> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseFunction_InputsEntry();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -659,11 +652,9 @@ export const Function_InputsEntry: MessageFns<Function_InputsEntry> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -697,7 +688,7 @@ export const Function_OutputsEntry: MessageFns<Function_OutputsEntry> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseFunction_OutputsEntry();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -716,11 +707,9 @@ export const Function_OutputsEntry: MessageFns<Function_OutputsEntry> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -781,7 +770,7 @@ export const NewFunction: MessageFns<NewFunction> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseNewFunction();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -853,11 +842,9 @@ export const NewFunction: MessageFns<NewFunction> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -891,7 +878,7 @@ export const NewFunction_MetadataEntry: MessageFns<NewFunction_MetadataEntry> = 
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseNewFunction_MetadataEntry();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -910,11 +897,9 @@ export const NewFunction_MetadataEntry: MessageFns<NewFunction_MetadataEntry> = 
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -948,7 +933,7 @@ export const NewFunction_InputsEntry: MessageFns<NewFunction_InputsEntry> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseNewFunction_InputsEntry();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -967,11 +952,9 @@ export const NewFunction_InputsEntry: MessageFns<NewFunction_InputsEntry> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -1005,7 +988,7 @@ export const NewFunction_OutputsEntry: MessageFns<NewFunction_OutputsEntry> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseNewFunction_OutputsEntry();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -1024,11 +1007,9 @@ export const NewFunction_OutputsEntry: MessageFns<NewFunction_OutputsEntry> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -1059,7 +1040,7 @@ export const GetFunctionParam: MessageFns<GetFunctionParam> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseGetFunctionParam();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -1070,11 +1051,9 @@ export const GetFunctionParam: MessageFns<GetFunctionParam> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -1108,7 +1087,7 @@ export const QueryFunctionsResponse: MessageFns<QueryFunctionsResponse> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseQueryFunctionsResponse();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -1127,11 +1106,9 @@ export const QueryFunctionsResponse: MessageFns<QueryFunctionsResponse> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -1162,7 +1139,7 @@ export const FunctionQueryFilter: MessageFns<FunctionQueryFilter> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseFunctionQueryFilter();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 2: {
             if (tag !== 18) {
@@ -1173,11 +1150,9 @@ export const FunctionQueryFilter: MessageFns<FunctionQueryFilter> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -1214,7 +1189,7 @@ export const QueryFunctionsParam: MessageFns<QueryFunctionsParam> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseQueryFunctionsParam();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -1241,11 +1216,9 @@ export const QueryFunctionsParam: MessageFns<QueryFunctionsParam> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -1282,7 +1255,7 @@ export const UpdateFunctionParam: MessageFns<UpdateFunctionParam> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseUpdateFunctionParam();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -1309,11 +1282,9 @@ export const UpdateFunctionParam: MessageFns<UpdateFunctionParam> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -1341,14 +1312,12 @@ export const UpdateFunctionResponse: MessageFns<UpdateFunctionResponse> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseUpdateFunctionResponse();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -1382,7 +1351,7 @@ export const ApplyFunctionActionParam: MessageFns<ApplyFunctionActionParam> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseApplyFunctionActionParam();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -1401,11 +1370,9 @@ export const ApplyFunctionActionParam: MessageFns<ApplyFunctionActionParam> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -1433,14 +1400,12 @@ export const ApplyFunctionActionResponse: MessageFns<ApplyFunctionActionResponse
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseApplyFunctionActionResponse();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;

@@ -3,6 +3,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { checkEnd, readTag } from "../StrictReader.ts";
 
 export interface QueryVersionParam {
 }
@@ -31,14 +32,12 @@ export const QueryVersionParam: MessageFns<QueryVersionParam> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseQueryVersionParam();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -69,7 +68,7 @@ export const QueryVersionResponse: MessageFns<QueryVersionResponse> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseQueryVersionResponse();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -80,11 +79,9 @@ export const QueryVersionResponse: MessageFns<QueryVersionResponse> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;

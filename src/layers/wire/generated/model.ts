@@ -3,6 +3,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { checkEnd, readTag } from "../StrictReader.ts";
 import { Addressable, Permissions } from "./common.ts";
 import { Timestamp } from "./google/protobuf/timestamp.ts";
 
@@ -90,7 +91,7 @@ export const Model: MessageFns<Model> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseModel();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -141,11 +142,9 @@ export const Model: MessageFns<Model> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -185,7 +184,7 @@ export const NewModel: MessageFns<NewModel> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseNewModel();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -220,11 +219,9 @@ export const NewModel: MessageFns<NewModel> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -255,7 +252,7 @@ export const RegisterModelsParam: MessageFns<RegisterModelsParam> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseRegisterModelsParam();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -266,11 +263,9 @@ export const RegisterModelsParam: MessageFns<RegisterModelsParam> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -301,7 +296,7 @@ export const RegisterModelsResponse: MessageFns<RegisterModelsResponse> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseRegisterModelsResponse();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -312,11 +307,9 @@ export const RegisterModelsResponse: MessageFns<RegisterModelsResponse> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -347,7 +340,7 @@ export const GetComputeTaskModelsParam: MessageFns<GetComputeTaskModelsParam> = 
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseGetComputeTaskModelsParam();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -358,11 +351,9 @@ export const GetComputeTaskModelsParam: MessageFns<GetComputeTaskModelsParam> = 
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -393,7 +384,7 @@ export const GetComputeTaskModelsResponse: MessageFns<GetComputeTaskModelsRespon
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseGetComputeTaskModelsResponse();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -404,11 +395,9 @@ export const GetComputeTaskModelsResponse: MessageFns<GetComputeTaskModelsRespon
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -439,7 +428,7 @@ export const GetModelParam: MessageFns<GetModelParam> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseGetModelParam();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -450,11 +439,9 @@ export const GetModelParam: MessageFns<GetModelParam> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;

@@ -3,6 +3,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { checkEnd, readTag } from "../StrictReader.ts";
 import { Timestamp } from "./google/protobuf/timestamp.ts";
 
 export interface Organization {
@@ -52,7 +53,7 @@ export const Organization: MessageFns<Organization> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseOrganization();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -79,11 +80,9 @@ export const Organization: MessageFns<Organization> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -114,7 +113,7 @@ export const GetAllOrganizationsResponse: MessageFns<GetAllOrganizationsResponse
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseGetAllOrganizationsResponse();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -125,11 +124,9 @@ export const GetAllOrganizationsResponse: MessageFns<GetAllOrganizationsResponse
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -160,7 +157,7 @@ export const RegisterOrganizationParam: MessageFns<RegisterOrganizationParam> = 
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseRegisterOrganizationParam();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -171,11 +168,9 @@ export const RegisterOrganizationParam: MessageFns<RegisterOrganizationParam> = 
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -203,14 +198,12 @@ export const GetAllOrganizationsParam: MessageFns<GetAllOrganizationsParam> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseGetAllOrganizationsParam();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;

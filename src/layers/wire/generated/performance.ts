@@ -3,6 +3,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { checkEnd, readTag } from "../StrictReader.ts";
 import { Timestamp } from "./google/protobuf/timestamp.ts";
 
 export interface NewPerformance {
@@ -67,7 +68,7 @@ export const NewPerformance: MessageFns<NewPerformance> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseNewPerformance();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -94,11 +95,9 @@ export const NewPerformance: MessageFns<NewPerformance> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -138,7 +137,7 @@ export const Performance: MessageFns<Performance> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBasePerformance();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -173,11 +172,9 @@ export const Performance: MessageFns<Performance> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -211,7 +208,7 @@ export const PerformanceQueryFilter: MessageFns<PerformanceQueryFilter> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBasePerformanceQueryFilter();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -230,11 +227,9 @@ export const PerformanceQueryFilter: MessageFns<PerformanceQueryFilter> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -271,7 +266,7 @@ export const QueryPerformancesParam: MessageFns<QueryPerformancesParam> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseQueryPerformancesParam();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -298,11 +293,9 @@ export const QueryPerformancesParam: MessageFns<QueryPerformancesParam> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
@@ -336,7 +329,7 @@ export const QueryPerformancesResponse: MessageFns<QueryPerformancesResponse> = 
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseQueryPerformancesResponse();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
@@ -355,11 +348,9 @@ export const QueryPerformancesResponse: MessageFns<QueryPerformancesResponse> = 
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;

@@ -3,6 +3,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { checkEnd, readTag } from "../StrictReader.ts";
 import { Empty } from "./google/protobuf/empty.ts";
 
 export interface ProfilingStep {
@@ -42,7 +43,7 @@ export const ProfilingStep: MessageFns<ProfilingStep> = {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseProfilingStep();
       while (reader.pos < end) {
-        const tag = reader.uint32();
+        const tag = readTag(reader);
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 8) {
@@ -69,11 +70,9 @@ export const ProfilingStep: MessageFns<ProfilingStep> = {
             continue;
           }
         }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
+        reader.skip(tag & 7, tag >>> 3);
       }
+      checkEnd(reader, end);
       return message;
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
