@@ -19,7 +19,7 @@ export const Checksum = Schema.String.check(
 )
 
 const scheme = /^(?:https?|ftp|wss?|tcp|udp):\/\//
-const authority = /^(?:[^\s/?#]*@)?(\[[0-9A-Fa-f:.]+\]|[^\s/?#:@[\]]+)(:\d{1,5})?(?=[/?#]|$)/
+const authority = /^([^\s/?#]*@)?(\[[0-9A-Fa-f:.]+\]|[^\s/?#:@[\]]+)(:\d{1,5})?(?=[/?#]|$)/
 // ASCII letters and digits, and anything beyond ASCII; hyphens and underscores inside.
 const label = /^[\dA-Za-z\u0080-\u{10ffff}](?:[\w\u0080-\u{10ffff}-]*[\dA-Za-z\u0080-\u{10ffff}])?$/u
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
@@ -27,7 +27,7 @@ const blankOrControl = /[\s\u0000-\u001f\u007f]/
 
 /**
  * Whether a text can be a storage address: `[scheme://][user@]host[:port][path]`, the scheme one of http, https, ftp,
- * ws, wss, tcp and udp in lower case. Without a scheme, a dot or a port tells it from a word (behaviour.md, section 2).
+ * ws, wss, tcp and udp in lower case. Without a scheme, a dot, a user or a port tells it from a word (behaviour.md, section 2).
  */
 const isStorageAddress = (text: string): boolean => {
   if (blankOrControl.test(text)) return false
@@ -35,9 +35,10 @@ const isStorageAddress = (text: string): boolean => {
   const rest = text.slice(schemeText?.length ?? 0)
   const match = authority.exec(rest)
   if (match === null) return false
-  const [, host = "", port] = match
-  if (schemeText === undefined && !rest.includes(".") && port === undefined) return false
+  const [, user, host = "", port] = match
   if (host.startsWith("[")) return URL.canParse(`http://${host}`)
+  const isWord = !rest.includes(".") && user === undefined && port === undefined
+  if (schemeText === undefined && isWord) return false
   const labels = host.endsWith(".") ? host.slice(0, -1).split(".") : host.split(".")
   return labels.every((text) => label.test(text))
 }

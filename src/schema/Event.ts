@@ -115,15 +115,14 @@ export interface EventFilter {
 }
 
 const TimeRange = Schema.Struct({
-  start: Schema.optional(TimestampInput),
-  end: Schema.optional(TimestampInput)
+  filter: Schema.Struct({ start: Schema.optional(TimestampInput), end: Schema.optional(TimestampInput) })
 })
 
 /** Checks the times of a filter: what no timestamp can hold is OE0101. */
 export const validateTimes = (
-  message: typeof TimeRange.Encoded
+  filter: (typeof TimeRange.Encoded)["filter"]
 ): Effect.Effect<{ readonly start?: Timestamp; readonly end?: Timestamp }, InvalidAsset> =>
-  Effect.map(validateRange(message), ({ end, start }) => ({
+  Effect.map(validateRange({ filter }), ({ filter: { end, start } }) => ({
     ...(start === undefined ? {} : { start: ceil(start) }),
     ...(end === undefined ? {} : { end: floor(end) })
   }))

@@ -6,7 +6,7 @@ import { FunctionStatus } from "./FunctionStatus.ts"
 import { Key, KeyInput, OrganizationId } from "./Key.ts"
 import type { FieldViolation } from "./OrchestratorError.ts"
 import { NewPermissions, Permissions } from "./Permission.ts"
-import { entryProblems, lengthProblem, Metadata, MetadataInput, Name } from "./Text.ts"
+import { asOne, entryProblems, lengthProblem, Metadata, MetadataInput, Name } from "./Text.ts"
 import { Timestamp } from "./Timestamp.ts"
 import * as Validation from "./Validation.ts"
 
@@ -72,7 +72,7 @@ const inputsProblem = (inputs: Loose): string | undefined => {
     ]
   })
   const problems = [...(ofEntries === undefined ? [] : [ofEntries]), ...dataProblems(inputs)]
-  return problems.length === 0 ? undefined : problems.join("; ")
+  return problems.length === 0 ? undefined : asOne(problems)
 }
 
 const outputsProblem = (outputs: Loose): string | undefined =>

@@ -53,6 +53,9 @@ export const IdentifierReference = Schema.String.check(
 export const Metadata = Schema.ReadonlyMap(Schema.String, Schema.String)
 export type Metadata = ReadonlyMap<string, string>
 
+/** Problems of one field as one text. Semicolons part fields (behaviour.md, section 2). */
+export const asOne = (problems: Iterable<string>): string => [...problems].join(", also ")
+
 /** What is wrong with entries of a map, which errors name as a whole: its keys are no field names. All, each once. */
 export const entryProblems = <K, V>(
   entries: ReadonlyMap<K, V>,
@@ -66,7 +69,7 @@ export const entryProblems = <K, V>(
       found.add(problem)
     }
   }
-  return found === undefined ? undefined : [...found].join("; ")
+  return found === undefined ? undefined : asOne(found)
 }
 
 /** Metadata as a client sends it. */

@@ -197,7 +197,7 @@ describe("a map", () => {
     ])
     const [description, ...others] = said(ComputePlan.validateNew({ key, name: "p", tag: "", metadata }))
     expect(others).toEqual([])
-    expect(description?.split("; ")).toEqual([
+    expect(description?.split(", also ")).toEqual([
       'the value of "a" is wrong: the length must be no more than 100 characters',
       "a key is wrong: the length must be no more than 100 characters",
       'the value of "n" is wrong: must not contain a NUL character'
@@ -216,13 +216,13 @@ describe("a map", () => {
       ["d", { ...slot, kind: "ASSET_DATA_SAMPLE" }]
     ])
     const [ofInputs, ofOutputs] = said(Function.validateNew({ ...fn, inputs, outputs } as never))
-    expect(ofInputs?.split("; ")).toEqual([
+    expect(ofInputs?.split(", also ")).toEqual([
       "an identifier is wrong: cannot be blank",
       expect.stringMatching(/^"kind" must be of kind /),
       '"m" is a data manager, it can be neither multiple nor optional',
       "a data manager input needs data sample inputs, and they need it"
     ])
-    expect(ofOutputs?.split("; ")).toEqual([
+    expect(ofOutputs?.split(", also ")).toEqual([
       '"s" is a performance, it cannot be multiple',
       expect.stringMatching(/^"d" must be of kind /)
     ])

@@ -123,6 +123,15 @@ describe("a kind that the caller has to do with", () => {
     expect(error.details).toBe(`OE0101: computeplan is not valid: ${listed}.`)
   })
 
+  it("a map in which several things are wrong: one field, whose problems no semicolon parts", async () => {
+    const long = "a".repeat(101)
+    const metadata = new Map([[long, long]])
+    const error = await refused(one.registerPlan(Build.newPlan({ key: "x", metadata })), "OE0101")
+    const violations = [...(error.info?.violations ?? [])]
+    expect(violations.map(([field]) => field).sort()).toEqual(["key", "metadata"])
+    expect(error.details.split("; ")).toHaveLength(2)
+  })
+
   it("a page token that the server did not make", async () => {
     const error = await failure(one.queryPlans({ pageToken: "12" }))
     expect(error).toMatchObject({ code: "INVALID_ARGUMENT", info: { reason: "OE0003", domain: "orchestrator" } })

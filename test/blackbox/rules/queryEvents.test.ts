@@ -6,7 +6,7 @@ import * as Build from "../Builders.ts"
 import { message } from "../Client.ts"
 import * as Drive from "../Drivers.ts"
 import * as Recording from "../Recording.ts"
-import { refused } from "../Refusals.ts"
+import { invalid } from "../Refusals.ts"
 import { startServer } from "../Server.ts"
 
 const { elsewhere, one, two } = await startServer()
@@ -160,8 +160,8 @@ describe("QueryEvents by time", () => {
     { seconds: 2n ** 63n - 1n, nanos: 0 },
     { seconds: -(2n ** 63n), nanos: 0 }
   ])("refuses a time that no timestamp can hold: $seconds s $nanos ns", async (time) => {
-    await refused(query({ start: time }), "OE0101")
-    await refused(query({ end: time }), "OE0101")
+    await invalid(query({ start: time }), "filter.start")
+    await invalid(query({ start: time, end: time }), "filter.start", "filter.end")
   })
 
   it.each([
