@@ -13,30 +13,51 @@ import { Models } from "../services/Models.ts"
 import { Organizations } from "../services/Organizations.ts"
 import { Performances } from "../services/Performances.ts"
 import { Profiling } from "../services/Profiling.ts"
+import type { EventCodec } from "../services/store/EventCodec.ts"
+import type { Store } from "../services/store/Store.ts"
 import { CommittedEvents, Transaction, type TransactionOptions } from "../services/Transaction.ts"
-import { settings } from "./config/AppConfig.ts"
-import * as EventCodec from "./wire/EventCodec.ts"
+import * as AppConfig from "./config/AppConfig.ts"
+import { withDefaults } from "./config/Defaults.ts"
+import * as ContractCodec from "./wire/EventCodec.ts"
 
 export interface ServicesOptions extends TransactionOptions, EventHubOptions {
   /** What `QueryVersion` answers. */
   readonly version: string
 }
 
-/** What a server has whose configuration says nothing else (AppConfig.ts). */
-const standard: ServicesOptions = {
-  version: "",
-  retryBudget: settings.ORCHESTRATOR_TX_RETRY_BUDGET.value,
-  maxEventSize: settings.ORCHESTRATOR_GRPC_MAX_RESPONSE_SIZE.value,
-  batchSize: settings.ORCHESTRATOR_REPLAY_EVENTS_BATCH_SIZE.value,
-  ring: {
-    maxEvents: settings.ORCHESTRATOR_EVENT_RING_SIZE.value,
-    maxBytes: settings.ORCHESTRATOR_EVENT_RING_BYTES.value
-  }
-}
+/** What the variables of a configuration say of the services. */
+export const optionsOf = (values: AppConfig.Values): Omit<ServicesOptions, "version"> => ({
+  retryBudget: values.ORCHESTRATOR_TX_RETRY_BUDGET,
+  maxEventSize: values.ORCHESTRATOR_GRPC_MAX_RESPONSE_SIZE,
+  batchSize: values.ORCHESTRATOR_REPLAY_EVENTS_BATCH_SIZE,
+  ring: { maxEvents: values.ORCHESTRATOR_EVENT_RING_SIZE, maxBytes: values.ORCHESTRATOR_EVENT_RING_BYTES }
+})
+
+/** What services have whose program says nothing else. */
+const standard: ServicesOptions = { version: "", ...optionsOf(AppConfig.standard) }
+
+/** The thirteen services, and what they share. */
+export type All =
+  | Organizations
+  | Functions
+  | DataManagers
+  | DataSamples
+  | ComputePlans
+  | ComputeTasks
+  | Models
+  | Performances
+  | FailureReports
+  | Profiling
+  | Info
+  | Events
+  | Transaction
+  | EventHub
+  | CommittedEvents
+  | EventCodec
 
 /** The services, the transactions that they run in, and the hub; a store is what they need. */
-export const layer = (given: Partial<ServicesOptions> = {}) => {
-  const options = { ...standard, ...given }
+export const layer = (given: Partial<ServicesOptions> = {}): Layer.Layer<All, never, Store> => {
+  const options = withDefaults(standard, given)
   const transactions = Transaction.layer(options)
   const hub = EventHub.layer(options)
   const assets = Layer.mergeAll(
@@ -53,6 +74,6 @@ export const layer = (given: Partial<ServicesOptions> = {}) => {
   return assets.pipe(
     Layer.provideMerge(ComputePlans.layer),
     Layer.provideMerge(Layer.merge(transactions, hub)),
-    Layer.provideMerge(Layer.merge(CommittedEvents.layer, EventCodec.layer))
+    Layer.provideMerge(Layer.merge(CommittedEvents.layer, ContractCodec.layer))
   )
 }

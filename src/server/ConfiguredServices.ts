@@ -105,13 +105,7 @@ export const prepare = <E>(config: AppConfig, store: ChosenStore<E>): Effect.Eff
     const channels = yield* reloadingChannels(config)
     const { credentials, identity } = yield* security(config, channels)
     const services = yield* Layer.build(
-      ServiceLayers.layer({
-        version,
-        retryBudget: config.ORCHESTRATOR_TX_RETRY_BUDGET,
-        maxEventSize: config.ORCHESTRATOR_GRPC_MAX_RESPONSE_SIZE,
-        batchSize: config.ORCHESTRATOR_REPLAY_EVENTS_BATCH_SIZE,
-        ring: { maxEvents: config.ORCHESTRATOR_EVENT_RING_SIZE, maxBytes: config.ORCHESTRATOR_EVENT_RING_BYTES }
-      }).pipe(
+      ServiceLayers.layer({ version, ...ServiceLayers.optionsOf(config) }).pipe(
         Layer.provideMerge(store.layer),
         Layer.provideMerge(Channels.layerFrom(channels)),
         Layer.provideMerge(identity),
@@ -120,24 +114,7 @@ export const prepare = <E>(config: AppConfig, store: ChosenStore<E>): Effect.Eff
     )
     if (config.METRICS_ENABLED) yield* Layer.build(ProcessMetrics.layer(version))
     const grpc = Effect.flatMap(handlers, (all) =>
-      GrpcServer.make(all, {
-        address: addressOf(config, store),
-        port: config.ORCHESTRATOR_GRPC_PORT,
-        credentials,
-        maxRequestSize: config.ORCHESTRATOR_GRPC_MAX_REQUEST_SIZE,
-        maxResponseSize: config.ORCHESTRATOR_GRPC_MAX_RESPONSE_SIZE,
-        callTimeout: config.ORCHESTRATOR_GRPC_CALL_TIMEOUT,
-        slowCall: config.ORCHESTRATOR_SLOW_CALL,
-        stalledSubscriberTimeout: config.ORCHESTRATOR_STALLED_SUBSCRIBER_TIMEOUT,
-        drainTimeout: config.ORCHESTRATOR_DRAIN_TIMEOUT,
-        limits: {
-          calls: config.ORCHESTRATOR_MAX_CALLS,
-          callsPerOrganization: config.ORCHESTRATOR_MAX_CALLS_PER_ORGANIZATION,
-          waitingPerOrganization: config.ORCHESTRATOR_MAX_WAITING_CALLS_PER_ORGANIZATION,
-          streamsPerOrganization: config.ORCHESTRATOR_MAX_STREAMS_PER_ORGANIZATION
-        },
-        maxEventLoopDelay: config.ORCHESTRATOR_MAX_EVENT_LOOP_DELAY
-      })
+      GrpcServer.make(all, { ...GrpcServer.optionsOf(config), address: addressOf(config, store), credentials })
     )
     return {
       readiness: Effect.provide(HttpServer.databaseReadiness, services),

@@ -12,6 +12,7 @@ import type * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type { Values } from "../layers/config/AppConfig.ts"
 import type { Channels } from "../services/Channels.ts"
 import type { ClientIdentity } from "../services/ClientIdentity.ts"
 import { EventHub } from "../services/EventHub.ts"
@@ -43,6 +44,24 @@ export interface GrpcServerOptions extends Middleware.MiddlewareOptions {
   /** New unary calls are refused while the event loop is late by more. */
   readonly maxEventLoopDelay: Duration.Duration
 }
+
+/** What the variables of a configuration say of the server; its address and credentials take more than one of them. */
+export const optionsOf = (values: Values): Omit<GrpcServerOptions, "address" | "credentials"> => ({
+  port: values.ORCHESTRATOR_GRPC_PORT,
+  maxRequestSize: values.ORCHESTRATOR_GRPC_MAX_REQUEST_SIZE,
+  maxResponseSize: values.ORCHESTRATOR_GRPC_MAX_RESPONSE_SIZE,
+  callTimeout: values.ORCHESTRATOR_GRPC_CALL_TIMEOUT,
+  slowCall: values.ORCHESTRATOR_SLOW_CALL,
+  stalledSubscriberTimeout: values.ORCHESTRATOR_STALLED_SUBSCRIBER_TIMEOUT,
+  drainTimeout: values.ORCHESTRATOR_DRAIN_TIMEOUT,
+  limits: {
+    calls: values.ORCHESTRATOR_MAX_CALLS,
+    callsPerOrganization: values.ORCHESTRATOR_MAX_CALLS_PER_ORGANIZATION,
+    waitingPerOrganization: values.ORCHESTRATOR_MAX_WAITING_CALLS_PER_ORGANIZATION,
+    streamsPerOrganization: values.ORCHESTRATOR_MAX_STREAMS_PER_ORGANIZATION
+  },
+  maxEventLoopDelay: values.ORCHESTRATOR_MAX_EVENT_LOOP_DELAY
+})
 
 export interface GrpcServer {
   readonly port: number

@@ -2,7 +2,6 @@
 
 import { createServer } from "node:http"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
@@ -83,23 +82,15 @@ const layer = ({ address, grpcPort, metrics, port, readiness }: HttpServerOption
     }
   ).pipe(
     Layer.provideMerge(NodeHttpServer.layer(createServer, { host: address, port })),
-    Layer.catchCause((cause) =>
+    Layer.catchTag("ServeError", ({ cause }) =>
       Layer.effectContext(
-        Effect.fail(
-          new ListenError({
-            message: cannotListen(`${address}:${port}`, "HTTP", reasonOf(cause))
-          })
-        )
+        Effect.fail(new ListenError({ message: cannotListen(`${address}:${port}`, "HTTP", reasonOf(cause)) }))
       )
     )
   )
 
 /** What the operating system says. */
-const reasonOf = (cause: Cause.Cause<unknown>): string => {
-  const error = Cause.squash(cause)
-  const inner = error instanceof Error && error.cause instanceof Error ? error.cause : error
-  return inner instanceof Error ? inner.message : String(inner)
-}
+const reasonOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
 
 /** Serves until the scope closes. */
 export const serve = (options: HttpServerOptions): Effect.Effect<{ readonly port: number }, ListenError, Scope.Scope> =>

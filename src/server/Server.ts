@@ -6,7 +6,8 @@ import { ServerCredentials } from "@grpc/grpc-js"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { settings } from "../layers/config/AppConfig.ts"
+import * as AppConfig from "../layers/config/AppConfig.ts"
+import { withDefaults } from "../layers/config/Defaults.ts"
 import * as GrpcServer from "./GrpcServer.ts"
 import { handlers } from "./handlers/index.ts"
 import type { Service } from "./Rpc.ts"
@@ -26,22 +27,9 @@ export class Listening extends Context.Service<
 
 /** On this machine only, without TLS, on the port that clients expect. */
 const standard: GrpcServer.GrpcServerOptions = {
+  ...GrpcServer.optionsOf(AppConfig.standard),
   address: "127.0.0.1",
-  port: settings.ORCHESTRATOR_GRPC_PORT.value,
-  credentials: ServerCredentials.createInsecure(),
-  maxRequestSize: settings.ORCHESTRATOR_GRPC_MAX_REQUEST_SIZE.value,
-  maxResponseSize: settings.ORCHESTRATOR_GRPC_MAX_RESPONSE_SIZE.value,
-  callTimeout: settings.ORCHESTRATOR_GRPC_CALL_TIMEOUT.value,
-  slowCall: settings.ORCHESTRATOR_SLOW_CALL.value,
-  stalledSubscriberTimeout: settings.ORCHESTRATOR_STALLED_SUBSCRIBER_TIMEOUT.value,
-  drainTimeout: settings.ORCHESTRATOR_DRAIN_TIMEOUT.value,
-  limits: {
-    calls: settings.ORCHESTRATOR_MAX_CALLS.value,
-    callsPerOrganization: settings.ORCHESTRATOR_MAX_CALLS_PER_ORGANIZATION.value,
-    waitingPerOrganization: settings.ORCHESTRATOR_MAX_WAITING_CALLS_PER_ORGANIZATION.value,
-    streamsPerOrganization: settings.ORCHESTRATOR_MAX_STREAMS_PER_ORGANIZATION.value
-  },
-  maxEventLoopDelay: settings.ORCHESTRATOR_MAX_EVENT_LOOP_DELAY.value
+  credentials: ServerCredentials.createInsecure()
 }
 
 /** Serves the contract's services, and those of `beside`, which go through the same middleware, until its scope closes. */
@@ -52,7 +40,7 @@ export const layer = <R = never>(
   Layer.effect(
     Listening,
     Effect.gen(function* () {
-      const used = { ...standard, ...options }
+      const used = withDefaults(standard, options)
       const { port } = yield* GrpcServer.make([...(yield* handlers), ...(yield* Effect.all(beside))], used)
       return { address: used.address, port }
     })

@@ -10,7 +10,6 @@ import { dirname, join } from "node:path"
 import "reflect-metadata"
 import * as x509 from "@peculiar/x509"
 import * as Effect from "effect/Effect"
-import * as Result from "effect/Result"
 import { describe, expect, it } from "vitest"
 import packageJson from "../../package.json" with { type: "json" }
 import * as AppConfig from "../../src/layers/config/AppConfig.ts"
@@ -147,7 +146,7 @@ describe("a folder of CAs as Kubernetes lays a projected volume out", () => {
         "MyOrg2MSP/myorg2-root-ca.crt": root?.certificate ?? "",
         "MyOrg2MSP/myorg2-intermediate-ca.crt": intermediate?.certificate ?? ""
       })
-      const read = await Effect.runPromise(
+      const { organizations } = await Effect.runPromise(
         AppConfig.tlsFiles({
           certificate: join(folder, "tls.crt"),
           key: join(folder, "tls.key"),
@@ -155,7 +154,6 @@ describe("a folder of CAs as Kubernetes lays a projected volume out", () => {
           clientCaFolder: cas
         })
       )
-      const { organizations } = Result.getOrThrow(read)
       expect([...organizations].map(([name, found]) => [name, found.length])).toEqual([
         ["MyOrg1MSP", 1],
         ["MyOrg2MSP", 2]

@@ -289,7 +289,10 @@ export const settings = {
 type Settings = typeof settings
 
 /** The value of every variable. */
-type Values = { readonly [Name in keyof Settings]: Settings[Name] extends Setting<infer A> ? A : never }
+export type Values = { readonly [Name in keyof Settings]: Settings[Name] extends Setting<infer A> ? A : never }
+
+/** The values where nothing is set. */
+export const standard = Object.fromEntries(Object.entries(settings).map(([name, { value }]) => [name, value])) as Values
 
 /** The value of every variable, and what the files hold that they name. */
 export type AppConfig = Values & {
@@ -298,7 +301,7 @@ export type AppConfig = Values & {
   readonly tls: { readonly paths: TlsPaths; readonly files: TlsFiles } | undefined
 }
 
-type ReadChannels = (values: Values) => Effect.Effect<Result.Result<ChannelMap, Problems>>
+type ReadChannels = (values: Values) => Effect.Effect<ChannelMap, Problems>
 
 /** Reads all variables, and the channels in this way. An empty variable is unset. */
 const loadWith = Effect.fnUntraced(function* (
@@ -313,10 +316,10 @@ const loadWith = Effect.fnUntraced(function* (
     else values[name] = parsed.success
   }
   const read = values as Values
-  const channels = yield* readChannels(read)
+  const channels = yield* Effect.result(readChannels(read))
   if (Result.isFailure(channels)) problems.push(...channels.failure)
   problems.push(...portProblems(read), ...(yield* databaseProblems(read)))
-  const tls = yield* readTls(read)
+  const tls = yield* Effect.result(readTls(read))
   if (Result.isFailure(tls)) problems.push(...tls.failure)
   if (Result.isSuccess(channels) && Result.isSuccess(tls) && problems.length === 0) {
     return { ...read, channels: channels.success, tls: tls.success }
@@ -372,60 +375,49 @@ const tlsProblems = (values: Values): Problems => [
 ]
 
 /** What the files of TLS hold; where some are not named, what is wrong with the others. */
-const readTls = (values: Values): Effect.Effect<Result.Result<AppConfig["tls"], Problems>> => {
+const readTls = (values: Values): Effect.Effect<AppConfig["tls"], Problems> => {
   const problems = tlsProblems(values)
   const { ORCHESTRATOR_TLS_CERT_PATH: certificate, ORCHESTRATOR_TLS_KEY_PATH: key } = values
   if (values.ORCHESTRATOR_TLS_ENABLED === false) {
-    return Effect.succeed(problems.length > 0 ? Result.fail(problems) : Result.succeed(undefined))
+    return problems.length > 0 ? Effect.fail(problems) : Effect.succeed(undefined)
   }
   const others = {
     serverCa: values.ORCHESTRATOR_TLS_SERVER_CA_CERT,
     clientCaFolder: values.ORCHESTRATOR_MTLS_ENABLED ? values.ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR : undefined
   }
   if (problems.length > 0 || certificate === undefined || key === undefined) {
-    return Effect.map(TlsFilesModule.check({ certificate, key, ...others }), (found) =>
-      Result.fail([...problems, ...found.map(problemText)])
+    return Effect.flatMap(TlsFilesModule.check({ certificate, key, ...others }), (found) =>
+      Effect.fail([...problems, ...found.map(problemText)])
     )
   }
   const paths: TlsPaths = { certificate, key, ...others }
-  return Effect.map(
-    tlsFiles(paths),
-    Result.map((files) => ({ paths, files }))
-  )
+  return Effect.map(tlsFiles(paths), (files) => ({ paths, files }))
 }
 
 const problemText = ({ variable, why }: TlsFilesModule.Problem): string => `${variable}: ${why}`
 
 /** The files of TLS, or what is wrong with them, by variable. */
-export const tlsFiles = (paths: TlsPaths): Effect.Effect<Result.Result<TlsFiles, Problems>> =>
-  Effect.map(
-    TlsFilesModule.read(paths),
-    Result.mapError((found) => found.map(problemText))
-  )
+export const tlsFiles = (paths: TlsPaths): Effect.Effect<TlsFiles, Problems> =>
+  Effect.mapError(TlsFilesModule.read(paths), (found) => found.map(problemText))
 
 /** The file of channels, or what is wrong with it. */
-export const channelsFile = (file: string): Effect.Effect<Result.Result<ChannelMap, Problems>> =>
-  Effect.map(
-    ChannelsFile.read(file),
-    Result.mapError((found) => found.map((why) => `ORCHESTRATOR_CHANNEL_CONFIG: ${why}`))
-  )
+export const channelsFile = (file: string): Effect.Effect<ChannelMap, Problems> =>
+  Effect.mapError(ChannelsFile.read(file), (found) => found.map((why) => `ORCHESTRATOR_CHANNEL_CONFIG: ${why}`))
 
 /** The file of channels; without one, a server with a database of its own has the development channels. */
-const readChannels = (values: Values): Effect.Effect<Result.Result<ChannelMap, Problems>> => {
+const readChannels: ReadChannels = (values) => {
   if (values.ORCHESTRATOR_CHANNEL_CONFIG !== undefined) return channelsFile(values.ORCHESTRATOR_CHANNEL_CONFIG)
   // A value that cannot be used is not among them.
   const isEmbedded = "ORCHESTRATOR_DATABASE_URL" in values && values.ORCHESTRATOR_DATABASE_URL === undefined
-  return Effect.succeed(
-    isEmbedded
-      ? Result.succeed(ChannelsFile.developmentChannels)
-      : Result.fail([
-          "ORCHESTRATOR_CHANNEL_CONFIG: it must name the file of channels, development channels are for the embedded database only"
-        ])
-  )
+  return isEmbedded
+    ? Effect.succeed(ChannelsFile.developmentChannels)
+    : Effect.fail([
+        "ORCHESTRATOR_CHANNEL_CONFIG: it must name the file of channels, development channels are for the embedded database only"
+      ])
 }
 
 /** All of it. */
 export const load: Effect.Effect<AppConfig, ConfigurationError> = loadWith(readChannels)
 
 /** For what needs no channels: the file of them is not looked at. */
-export const loadWithoutChannels: typeof load = loadWith(() => Effect.succeed(Result.succeed(new Map())))
+export const loadWithoutChannels: typeof load = loadWith(() => Effect.succeed(new Map()))

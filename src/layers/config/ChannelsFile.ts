@@ -56,12 +56,11 @@ export const parse = (text: string): Result.Result<ChannelMap, ReadonlyArray<str
 }
 
 /** The channels in this file, or everything that is wrong with it. */
-export const read = (path: string): Effect.Effect<Result.Result<ChannelMap, ReadonlyArray<string>>> =>
+export const read = (path: string): Effect.Effect<ChannelMap, ReadonlyArray<string>> =>
   Effect.tryPromise({
     try: () => readFile(path, "utf8"),
     catch: (cause) => [fileProblem(cause)]
   }).pipe(
-    Effect.result,
-    Effect.map((text) => Result.flatMap(text, parse)),
-    Effect.map(Result.mapError((problems) => problems.map((problem) => `${path}: ${problem}`)))
+    Effect.flatMap((text) => Effect.fromResult(parse(text))),
+    Effect.mapError((problems) => problems.map((problem) => `${path}: ${problem}`))
   )

@@ -6,7 +6,6 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
-import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 
@@ -22,7 +21,8 @@ export interface ReloadOptions<A> {
   /** What is read, for the log and the metric: `channels`, `tls`. */
   readonly what: string
   readonly initial: A
-  readonly read: Effect.Effect<Result.Result<A, ReadonlyArray<string>>>
+  /** Fails with all that is wrong with the content. */
+  readonly read: Effect.Effect<A, ReadonlyArray<string>>
   /** Equal for contents that mean the same. */
   readonly fingerprint: (content: A) => string
   readonly interval: Duration.Duration
@@ -41,18 +41,20 @@ export const reloading = <A>(
       yield* counted(options.what, "refused")
       yield* Effect.logError(`the new ${options.what} cannot be used, the old stay in use: ${why}`)
     })
-    const look = Effect.gen(function* () {
-      const found = yield* options.read
-      if (Result.isFailure(found)) return yield* refuse(found.failure.join("; "))
+    const take = Effect.fnUntraced(function* (found: A) {
       const wasRefused = refused !== ""
       refused = ""
-      if (options.fingerprint(found.success) === options.fingerprint(yield* SubscriptionRef.get(current))) {
+      if (options.fingerprint(found) === options.fingerprint(yield* SubscriptionRef.get(current))) {
         if (wasRefused) yield* Effect.logInfo(`the ${options.what} can be used again, they are those in use`)
         return
       }
-      yield* SubscriptionRef.set(current, found.success)
+      yield* SubscriptionRef.set(current, found)
       yield* counted(options.what, "taken")
       yield* Effect.logInfo(`the ${options.what} have changed, the new ones are in use`)
+    })
+    const look = Effect.matchEffect(options.read, {
+      onFailure: (problems) => refuse(problems.join("; ")),
+      onSuccess: take
       // Whatever goes wrong in a reading, the next is not to be the less tried.
     }).pipe(Effect.catchDefect((defect) => refuse(String(defect))))
     yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(options.interval), look)))

@@ -3,6 +3,7 @@
  * build of the layer is a store of its own.
  */
 import * as Layer from "effect/Layer"
+import type { Store } from "../../services/store/Store.ts"
 import * as ComputePlanStore from "./ComputePlanStore.ts"
 import * as ComputeTaskStore from "./ComputeTaskStore.ts"
 import * as Database from "./Database.ts"
@@ -18,7 +19,7 @@ import * as OrganizationStore from "./OrganizationStore.ts"
 import * as PerformanceStore from "./PerformanceStore.ts"
 import * as ProfilingStore from "./ProfilingStore.ts"
 
-export const layer = Layer.mergeAll(
+export const layer: Layer.Layer<Store> = Layer.mergeAll(
   Database.layer,
   OrganizationStore.layer,
   FunctionStore.layer,

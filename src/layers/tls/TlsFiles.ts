@@ -6,7 +6,6 @@ import { createHash, type X509Certificate } from "node:crypto"
 import { readdir, readFile, stat } from "node:fs/promises"
 import { join } from "node:path"
 import * as Effect from "effect/Effect"
-import * as Result from "effect/Result"
 import { fileProblem } from "../FileProblem.ts"
 import { keyIdOf } from "./KeyIdentifier.ts"
 import { certificatesIn, privateKeyIn, refusedByTls } from "./Pem.ts"
@@ -197,11 +196,13 @@ const readNamed = async (paths: NamedPaths, problems: Array<Problem>): Promise<T
 }
 
 /** All files, or everything that is wrong with them. */
-export const read = (paths: TlsPaths): Effect.Effect<Result.Result<TlsFiles, ReadonlyArray<Problem>>> =>
-  Effect.promise(async () => {
+export const read = (paths: TlsPaths): Effect.Effect<TlsFiles, ReadonlyArray<Problem>> =>
+  Effect.suspend(() => {
     const problems: Array<Problem> = []
-    const files = await readNamed(paths, problems)
-    return files === undefined ? Result.fail(problems) : Result.succeed(files)
+    return Effect.flatMap(
+      Effect.promise(() => readNamed(paths, problems)),
+      (files) => (files === undefined ? Effect.fail(problems) : Effect.succeed(files))
+    )
   })
 
 /** What is wrong with the files that are named. */
