@@ -8,6 +8,8 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Permission, Permissions } from "../layers/wire/generated/common.ts"
 import type { ComputeTask } from "../layers/wire/generated/computetask.ts"
+import { type FunctionAction, functionActions, functionTransitions } from "../schema/FunctionStatus.ts"
+import { type TaskAction, taskActions, taskTransitions } from "../schema/TaskStatus.ts"
 import type { ClientError } from "./ClientError.ts"
 import type { Immutable, RequestOf, ResponseOf, UnaryName } from "./Contract.ts"
 
@@ -94,14 +96,16 @@ const contentOf = (task: NewTask | ComputeTask): ReadonlyArray<unknown> => [
 
 /** An action that meets the state that it leads to. */
 const reached = <Answer>(error: ClientError, state: string | undefined, answer: Answer): Option.Option<Answer> =>
-  error._tag === "IncompatibleStatus" && error.current === state ? Option.some(answer) : Option.none()
+  state !== undefined && error._tag === "IncompatibleStatus" && error.current === state
+    ? Option.some(answer)
+    : Option.none()
 
-const taskStates: Readonly<Record<string, string>> = {
-  TASK_ACTION_EXECUTING: "STATUS_EXECUTING",
-  TASK_ACTION_DONE: "STATUS_DONE",
-  TASK_ACTION_FAILED: "STATUS_FAILED",
-  TASK_ACTION_CANCELED: "STATUS_CANCELED"
-}
+/** The states that actions lead to; none for what is no action. */
+const taskState = (action: string): string | undefined =>
+  Object.hasOwn(taskActions, action) ? taskTransitions[taskActions[action as TaskAction].transition].to : undefined
+
+const functionState = (action: string): string | undefined =>
+  Object.hasOwn(functionActions, action) ? functionTransitions[functionActions[action as FunctionAction]].to : undefined
 
 /** Every rpc that changes something and may be made again. One that is not here is repeated only if it was never sent. */
 export const repetitions: { readonly [Name in UnaryName]?: Repetition<Name> } = {
@@ -214,11 +218,10 @@ export const repetitions: { readonly [Name in UnaryName]?: Repetition<Name> } = 
   updateDataSamples: idempotent,
   updatePlan: idempotent,
   applyTaskAction: {
-    settle: (_inquiry, { action }, error) => Effect.succeed(reached(error, taskStates[action], {}))
+    settle: (_inquiry, { action }, error) => Effect.succeed(reached(error, taskState(action), {}))
   },
   applyFunctionAction: {
-    settle: (_inquiry, { action }, error) =>
-      Effect.succeed(reached(error, action.replace("FUNCTION_ACTION_", "FUNCTION_STATUS_"), {}))
+    settle: (_inquiry, { action }, error) => Effect.succeed(reached(error, functionState(action), {}))
   },
   applyPlanAction: {
     settle: ({ ask }, { key }, error) =>

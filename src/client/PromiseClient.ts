@@ -56,10 +56,16 @@ const promised = (value: unknown): unknown => {
     : value
 }
 
+/** Makes what ends when it is closed, for programs without Effect. What fails on the way leaves nothing open. */
+export const opened = async <A, E>(make: Effect.Effect<A, E, Scope.Scope>) => {
+  const scope = Scope.makeUnsafe()
+  const opening = Effect.onError(Scope.provide(make, scope), (cause) => Scope.close(scope, Exit.failCause(cause)))
+  const made = await Effect.runPromise(opening)
+  return { made, close: () => Effect.runPromise(Scope.close(scope, Exit.void)) }
+}
+
 /** Rejects with `InvalidClientOptions`. The first call connects; `close` it, or declare it with `await using`. */
 export const connect = async (options: ClientOptions): Promise<PromiseClient> => {
-  const scope = Scope.makeUnsafe()
-  const client = await Effect.runPromise(Scope.provide(Client.make(options), scope))
-  const close = () => Effect.runPromise(Scope.close(scope, Exit.void))
-  return { ...(promised(client) as PromiseClient), close, [Symbol.asyncDispose]: close }
+  const { close, made } = await opened(Client.make(options))
+  return { ...(promised(made) as PromiseClient), close, [Symbol.asyncDispose]: close }
 }

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import {
   type ComputeTask,
   type ComputeTaskInputAsset,
@@ -155,11 +156,11 @@ export class ComputeTasks extends Context.Service<
         const worker = yield* filterText("computetask", "filter.worker", asked.worker)
         const computePlanKey = yield* filterKey("computetask", "filter.compute_plan_key", asked.computePlanKey)
         const functionKey = yield* filterKey("computetask", "filter.function_key", asked.functionKey)
-        const hasStatus = asked.status !== "" && asked.status !== "STATUS_UNKNOWN"
-        if (hasStatus && !isStatus(asked.status)) return emptyPage
+        const status = asked.status === "" || asked.status === "STATUS_UNKNOWN" ? undefined : asked.status
+        if (status !== undefined && !isStatus(status)) return emptyPage
         const filter: ComputeTaskFilter = {
           ...(worker === undefined ? {} : { worker: worker as OrganizationId }),
-          ...(hasStatus ? { status: asked.status as TaskStatus } : {}),
+          ...(status === undefined ? {} : { status }),
           ...(computePlanKey === undefined ? {} : { computePlanKey }),
           ...(functionKey === undefined ? {} : { functionKey })
         }
@@ -302,7 +303,7 @@ export class ComputeTasks extends Context.Service<
   )
 }
 
-const isStatus = (status: string): boolean => TaskStatus.literals.some((literal) => literal === status)
+const isStatus = Schema.is(TaskStatus)
 
 const isAction = (action: string): action is TaskAction => Object.hasOwn(taskActions, action)
 

@@ -2,6 +2,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { AssetKind } from "../schema/AssetKind.ts"
 import {
@@ -67,16 +68,16 @@ export class Events extends Context.Service<
         const times = yield* validateTimes({ start: asked.start, end: asked.end })
         const assetKey = yield* filterText("event", "filter.asset_key", asked.assetKey)
         for (const text of [...asked.metadata].flat()) yield* filterText("event", "filter.metadata", text)
-        const { assetKind, eventKind } = asked
-        const hasAssetKind = assetKind !== "ASSET_UNKNOWN"
-        const hasEventKind = eventKind !== "EVENT_UNKNOWN"
-        if ((hasAssetKind && !isAssetKind(assetKind)) || (hasEventKind && !isEventKind(eventKind))) return emptyPage
+        const assetKind = asked.assetKind === "ASSET_UNKNOWN" ? undefined : asked.assetKind
+        const eventKind = asked.eventKind === "EVENT_UNKNOWN" ? undefined : asked.eventKind
+        if (assetKind !== undefined && !isAssetKind(assetKind)) return emptyPage
+        if (eventKind !== undefined && !isEventKind(eventKind)) return emptyPage
         const filter: EventFilter = {
           ...times,
           metadata: asked.metadata,
           ...(assetKey === undefined ? {} : { assetKey: normalizeAssetKey(assetKey) }),
-          ...(hasAssetKind ? { assetKind: assetKind as AssetKind } : {}),
-          ...(hasEventKind ? { eventKind: eventKind as EventKind } : {})
+          ...(assetKind === undefined ? {} : { assetKind }),
+          ...(eventKind === undefined ? {} : { eventKind })
         }
         return yield* log.page(channel, filter, descending, request)
       })
@@ -94,5 +95,5 @@ export class Events extends Context.Service<
   )
 }
 
-const isAssetKind = (kind: string): boolean => AssetKind.literals.some((literal) => literal === kind)
-const isEventKind = (kind: string): boolean => EventKind.literals.some((literal) => literal === kind)
+const isAssetKind = Schema.is(AssetKind)
+const isEventKind = Schema.is(EventKind)

@@ -6,13 +6,12 @@ import * as Clock from "effect/Clock"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as References from "effect/References"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import { make as makeClient, type OrchestratorClient } from "../client/Client.ts"
 import type { ClientOptions } from "../client/ClientOptions.ts"
-import { connect, type PromiseClient } from "../client/PromiseClient.ts"
+import { connect, opened, type PromiseClient } from "../client/PromiseClient.ts"
 import * as AppConfig from "../layers/config/AppConfig.ts"
 import { startInMemory } from "../server/App.ts"
 import { Listening } from "../server/Server.ts"
@@ -121,12 +120,12 @@ export interface StartedOrchestrator extends Running, AsyncDisposable {
 
 /** `await using orchestrator = await startOrchestrator()`, in any framework. */
 export const startOrchestrator = async (options: OrchestratorOptions = {}): Promise<StartedOrchestrator> => {
-  const scope = Scope.makeUnsafe()
-  const { address } = await Effect.runPromise(Scope.provide(start(options), scope))
+  const { close: end, made } = await opened(start(options))
+  const { address } = made
   const clients: Array<PromiseClient> = []
   const close = async () => {
     await Promise.all(clients.map((client) => client.close()))
-    await Effect.runPromise(Scope.close(scope, Exit.void))
+    await end()
   }
   return {
     address,
