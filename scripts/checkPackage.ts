@@ -2,8 +2,8 @@
  * The package as its users get it: packed, installed into an empty project, its types checked and the programs of
  * examples/ run there, with every Node that it promises. `--node 24` runs with one of them alone.
  */
-import { type ChildProcess, execFileSync, spawn } from "node:child_process"
-import { chmodSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process"
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { parseArgs } from "node:util"
@@ -71,6 +71,16 @@ ComputePlans.of({})
 Requests.newPlan({ name: 5 })
 `
 
+/** A program beside another `effect` than the package's is told so by npm: two of them do not know each other's values. */
+const refuseAnother = (filename: string): void => {
+  const folder = join(project, "another-effect")
+  mkdirSync(folder)
+  writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "another", private: true }))
+  const args = ["install", "--dry-run", "--prefer-offline", `../${filename}`, "effect@4.0.6"]
+  const { status, stderr } = spawnSync("npm", args, { cwd: folder, encoding: "utf8" })
+  if (status === 0 || !stderr.includes("ERESOLVE")) throw new Error(`npm took another effect: ${stderr}`)
+}
+
 const install = (): void => {
   const [{ filename }] = JSON.parse(run("npm", ["pack", "--json", "--pack-destination", project], root)) as [
     { readonly filename: string }
@@ -84,10 +94,12 @@ const install = (): void => {
     `./${filename}`,
     ...(["typescript", "@types/node", "vitest", "@effect/vitest"] as const).map((name) => `${name}@${versionOf(name)}`),
     // What the programs import by themselves, as their authors would.
-    ...(["effect", "@effect/platform-node", "@grpc/grpc-js", "@bufbuild/protobuf"] as const).map(
+    `effect@${versionOf("effect")}`,
+    ...(["@effect/platform-node", "@grpc/grpc-js", "@bufbuild/protobuf"] as const).map(
       (name) => `${name}@${packageJson.dependencies[name]}`
     )
   ])
+  refuseAnother(filename)
   writeFileSync(join(project, "types.ts"), wrong)
   for (const folder of folders) cpSync(join(root, "examples", folder), join(project, folder), { recursive: true })
   writeFileSync(join(project, "tsconfig.json"), JSON.stringify(tsconfig))

@@ -5,6 +5,7 @@
 export { ServerCredentials } from "@grpc/grpc-js"
 export * as AppConfig from "../layers/config/AppConfig.ts"
 export * as App from "../server/App.ts"
+export { databaseReadiness } from "../server/HttpServer.ts"
 export { handlers } from "../server/handlers/index.ts"
 export { ListenError } from "../server/Ports.ts"
 export * as Rpc from "../server/Rpc.ts"

@@ -78,7 +78,10 @@ const services = new Map<string, unknown>(Object.entries(exported))
 
 /** A service whose class has no comment, or is written in another way, would be in no table. */
 const unseen = [...services].filter(
-  ([name, value]) => Context.isKey(value) && !classes.some(({ service, what }) => service === name && what !== "")
+  ([name, value]) =>
+    Context.isKey(value) &&
+    !Context.isReference(value) &&
+    !classes.some(({ service, what }) => service === name && what !== "")
 )
 if (unseen.length > 0) throw new Error(`not found in the source: ${unseen.map(([name]) => name)}`)
 
