@@ -86,8 +86,8 @@ const replacing = (code: string, places: number, text: string, by: string): stri
 /** Messages are read to their end, which ts-proto's code does not mind: see StrictReader.ts. */
 const withStrictReading = (code: string, strictReader: string): string => {
   const reader = 'import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";\n'
-  if (!code.includes(reader)) return code
   const decoders = code.split("const end = length === undefined").length - 1
+  if (decoders === 0 && !code.includes("decode(")) return code
   const steps = [
     [reader, `${reader}import { checkEnd, readTag } from "${strictReader}";\n`, 1],
     ["const tag = reader.uint32();", "const tag = readTag(reader);", decoders],
@@ -102,10 +102,10 @@ const withStrictReading = (code: string, strictReader: string): string => {
 
 const generateInto = (folder: string): void => {
   buf("generate", "--output", folder)
-  const root = join(folder, generated)
-  for (const name of readdirSync(root, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"))) {
-    const file = join(root, name)
-    const strictReader = relative(dirname(file), join(root, "../StrictReader.ts")).split(sep).join("/")
+  const made = join(folder, generated)
+  for (const name of readdirSync(made, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"))) {
+    const file = join(made, name)
+    const strictReader = relative(dirname(file), join(made, "../StrictReader.ts")).split(sep).join("/")
     writeFileSync(file, withStrictReading(withDefaultValues(readFileSync(file, "utf8")), strictReader))
   }
   writeFileSync(join(folder, generated, "index.ts"), index(join(folder, generated)))

@@ -37,7 +37,7 @@ const isStorageAddress = (text: string): boolean => {
   if (match === null) return false
   const [, user, host = "", port] = match
   if (host.startsWith("[")) return URL.canParse(`http://${host}`)
-  const isWord = !rest.includes(".") && user === undefined && port === undefined
+  const isWord = !rest.includes(".") && (user ?? "@") === "@" && port === undefined
   if (schemeText === undefined && isWord) return false
   const labels = host.endsWith(".") ? host.slice(0, -1).split(".") : host.split(".")
   return labels.every((text) => label.test(text))

@@ -138,8 +138,10 @@ export class Transaction extends Context.Service<
               const wait = yield* Random.nextBetween(0, Math.min(longestWait, firstWait * 2 ** run))
               const spent = (yield* Clock.currentTimeMillis) - started
               if (spent + wait > budget) {
+                const isLost = error.reason === "connection"
+                const why = isLost ? "its connection to the database was lost" : "lost to concurrent calls"
                 return yield* new Unavailable({
-                  message: `lost to concurrent calls ${run + 1} times within ${Duration.format(options.retryBudget)}, try again later`,
+                  message: `${why} ${run + 1} times within ${Duration.format(options.retryBudget)}, try again later`,
                   cause: error
                 })
               }

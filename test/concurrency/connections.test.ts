@@ -131,32 +131,44 @@ layer(services({ poolSize: 9 }), { excludeTestServices: true })("a call", (it) =
     )
   }
 
-  it.effect("that is quick does not wait for pages that take long, nor do probes", () =>
-    Effect.gen(function* () {
-      const { as, plan } = yield* calls.openChannel
-      const { blocked, connect } = yield* Postgres
-      const { ping } = yield* Database
-      const holder = yield* connect
-      yield* holder.query("BEGIN")
-      yield* holder.query("LOCK TABLE compute_plans IN ACCESS EXCLUSIVE MODE")
-      const page = calls.read(
-        as,
-        Effect.flatMap(ComputePlans, (plans) =>
-          plans.query({ owner: "" }, { cursor: Option.none(), limit: 10, maxBytes: 1e6 })
+  for (const [what, isLeft] of [
+    ["that take long", false],
+    ["that take long and that nobody waits for any more", true]
+  ] as const) {
+    it.effect(`that is quick does not wait for pages ${what}, nor do probes`, () =>
+      Effect.gen(function* () {
+        const { as, plan } = yield* calls.openChannel
+        const { blocked, connect } = yield* Postgres
+        const { ping } = yield* Database
+        const holder = yield* connect
+        yield* holder.query("BEGIN")
+        yield* holder.query("LOCK TABLE compute_plans IN ACCESS EXCLUSIVE MODE")
+        const page = calls.read(
+          as,
+          Effect.flatMap(ComputePlans, (plans) =>
+            plans.query({ owner: "" }, { cursor: Option.none(), limit: 10, maxBytes: 1e6 })
+          )
         )
-      )
-      const pages = yield* Effect.forkChild(Effect.all([page, page, page], { concurrency: "unbounded" }))
-      yield* blocked(1)
-      const find = Effect.flatMap(Functions, (functions) => functions.get(build.newKey()))
-      for (let time = 0; time < 3; time++) {
-        yield* ping
-        expect(yield* calls.outcome(calls.read(as, find))).toMatch(/^NotFound/)
-      }
-      expect(pages.pollUnsafe()).toBeUndefined()
-      yield* holder.query("ROLLBACK")
-      for (const { items } of yield* Fiber.join(pages)) expect(items.map(({ key }) => key)).toEqual([plan.key])
-    })
-  )
+        const pages = yield* Effect.forkChild(Effect.all([page, page, page], { concurrency: "unbounded" }))
+        const before = yield* blocked(1)
+        if (isLeft) yield* Fiber.interrupt(pages)
+        const find = calls.outcome(
+          calls.read(
+            as,
+            Effect.flatMap(Functions, (functions) => functions.get(build.newKey()))
+          )
+        )
+        for (let time = 0; time < 3; time++) {
+          const [, ...found] = yield* Effect.all([ping, find, find, find], { concurrency: "unbounded" })
+          for (const outcome of found) expect(outcome).toMatch(/^NotFound/)
+        }
+        expect(yield* blocked(1)).toEqual(before)
+        yield* holder.query("ROLLBACK")
+        if (isLeft) return
+        for (const { items } of yield* Fiber.join(pages)) expect(items.map(({ key }) => key)).toEqual([plan.key])
+      })
+    )
+  }
 
   it.effect("finds a connection when all of the pool were lost", () =>
     Effect.gen(function* () {

@@ -138,7 +138,7 @@ test("a transaction whose database answers nothing is given up, and the next has
       const stall = Effect.sync(() => expect(silent.stall("present")).toBeGreaterThan(0))
       const stalled = work(Effect.andThen(Effect.andThen(read, stall), read))
       const error = yield* Effect.flip(transactions.run(channel, stalled))
-      expect(error).toMatchObject({ _tag: "Unavailable", message: "the database is out of reach, try again later" })
+      expect(error).toMatchObject({ _tag: "Contended", reason: "connection" })
       expect(yield* transactions.run(channel, work(read))).toEqual([[], []])
     })
     const url = Redacted.make(through(database.url, silent))

@@ -35,11 +35,14 @@ const sessionSettings = {
   lock_timeout: "5s",
   statement_timeout: "30s",
   idle_in_transaction_session_timeout: "10s",
-  // Windows has no such look, and there PostgreSQL refuses the setting.
+  // The embedded PostgreSQL refuses the setting on Windows, which has no such look.
   ...(process.platform === "win32" ? {} : { client_connection_check_interval: "1s" })
 }
 
-/** More than `statement_timeout`: PostgreSQL itself would have given up. TCP goes on for a quarter of an hour. */
+/**
+ * Without an answer for this long a connection is lost, whatever it was asked: more than `statement_timeout`, at which
+ * PostgreSQL itself gives a statement up. TCP goes on for a quarter of an hour.
+ */
 export const defaultAnswerTimeout = Duration.seconds(35)
 
 /** What a statement fails with that was not answered in time. */

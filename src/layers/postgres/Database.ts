@@ -21,14 +21,9 @@ import { type Committed, Database, type PreparedEvent, type Work } from "../../s
 import { Contended, type ReadError, StoreUnfit, type WriteError } from "../../services/store/StoreError.ts"
 import { UnitOfWork } from "../../services/store/UnitOfWork.ts"
 import { Tracing } from "../../services/Tracing.ts"
+import { Answers } from "./Answers.ts"
 import { timestamp } from "./Codecs.ts"
-import {
-  type ConnectionConfig,
-  connectionConfig,
-  defaultAnswerTimeout,
-  noAnswer,
-  type StatementLogging
-} from "./Connection.ts"
+import { type ConnectionConfig, connectionConfig, defaultAnswerTimeout, type StatementLogging } from "./Connection.ts"
 import * as Durability from "./Durability.ts"
 import { schemaProblem } from "./Migrator.ts"
 import { PoolMetrics } from "./PoolMetrics.ts"
@@ -40,7 +35,7 @@ import { type Watch, watching } from "./Watch.ts"
 export interface Options extends ConnectionConfig, StatementLogging {
   /** Connections of this process: writers, readers, and one that listens. At least 3. */
   readonly poolSize: number
-  /** After how long an answer of the database counts as never to come, and its connection as lost. Default: 35 s. */
+  /** After how long without an answer a connection counts as lost that statements wait for. Default: 35 s. */
   readonly answerTimeout?: Duration.Duration
   /** Whether a channel's lock is free before the disk has the commit (Durability.ts). Default: no. */
   readonly earlyLockRelease?: boolean
@@ -80,9 +75,19 @@ export const layer = (options: Options): Layer.Layer<Database | Readers, SqlErro
       const answerTimeout = options.answerTimeout ?? defaultAnswerTimeout
       const early = options.earlyLockRelease === true
       const readerPool = yield* ReaderPool.make({ connection, size: readers, answerTimeout, early, watch })
-      const use = new PoolMetrics("writers", yield* Effect.context())
+      const context = yield* Effect.context()
+      const use = new PoolMetrics("writers", context)
+      const answers = new WeakMap<PgConnection.PgConnection, Answers>()
+      const answersOf = (writer: PgConnection.PgConnection) => {
+        const known = answers.get(writer)
+        if (known !== undefined) return known
+        // A transaction that is told of it gives its connection up by itself.
+        const made = new Answers(context, answerTimeout, Effect.void)
+        answers.set(writer, made)
+        return made
+      }
       const database = Database.of({
-        run: (channel, work) => run({ pool: writerPool, use, watch, early, answerTimeout }, channel, work),
+        run: (channel, work) => run({ pool: writerPool, use, watch, early, answersOf }, channel, work),
         ping: schemaProblem((text) => readerPool.query(text, [])).pipe(
           Effect.catch(({ cause }) => Effect.succeed(awayBecause(cause))),
           Effect.flatMap((problem) =>
@@ -107,18 +112,18 @@ interface Writers {
   readonly use: PoolMetrics
   readonly watch: Watch
   readonly early: boolean
-  readonly answerTimeout: Duration.Duration
+  readonly answersOf: (connection: PgConnection.PgConnection) => Answers
 }
 
 const run = <A, E, R, E2, B, E3>(
-  { answerTimeout, early, pool, use, watch }: Writers,
+  { answersOf, early, pool, use, watch }: Writers,
   channel: ChannelName,
   { body, finish, prepare, stands }: Work<A, E, R, E2, B, E3>
 ): Effect.Effect<readonly [B, Committed], E | E2 | E3 | WriteError, Exclude<R, UnitOfWork>> =>
   Effect.scoped(
     Effect.gen(function* () {
       const connection = yield* Effect.mapError(use.leased(pool.get), translate)
-      const transaction = new Transaction(connection, watch, early)
+      const transaction = new Transaction(connection, answersOf(connection), watch, early)
       const context = Context.make(Session, transaction).pipe(
         Context.add(UnitOfWork, UnitOfWork.of({ now: transaction.now, emit: transaction.emit }))
       )
@@ -128,8 +133,6 @@ const run = <A, E, R, E2, B, E3>(
           const prepared = yield* prepare(transaction.events)
           return [yield* finish(value), prepared] as const
         }).pipe(
-          // Whatever it asks is answered or refused long before, by a database that is there.
-          Effect.timeoutOrElse({ duration: answerTimeout, orElse: () => Effect.fail(translate(noAnswer)) }),
           restore,
           Effect.flatMap(([answer, prepared]) =>
             Effect.flatMap(transaction.commit(channel, prepared), (committed) =>
@@ -147,20 +150,23 @@ class Transaction {
   readonly events: Array<NewEvent> = []
   private readonly deferred: Array<Statement> = []
   private readonly connection: PgConnection.PgConnection
+  private readonly answers: Answers
   private readonly watch: Watch
   private readonly early: boolean
   private begun = false
   private ended = false
   private time: Timestamp | undefined
 
-  constructor(connection: PgConnection.PgConnection, watch: Watch, early: boolean) {
+  constructor(connection: PgConnection.PgConnection, answers: Answers, watch: Watch, early: boolean) {
     this.connection = connection
+    this.answers = answers
     this.watch = watch
     this.early = early
   }
 
   private execute(text: string, params: ReadonlyArray<unknown>) {
-    return this.watch(text, this.connection.query(text, params))
+    // Slow, all of them: any may wait for a lock.
+    return this.watch(text, this.answers.of(this.connection.query(text, params), true))
   }
 
   /** BEGIN goes out with the first statement; the pipeline keeps their order. */
@@ -237,8 +243,7 @@ class Transaction {
       const sent = fibers.some((fiber) => hasFailed(fiber.pollUnsafe())) ? "ROLLBACK" : "COMMIT"
       fibers.push(yield* start(sent, []))
       if (isEarly) fibers.push(yield* start(Durability.flush.sql, Durability.flush.params))
-      const exits = yield* allOf(fibers)
-      if (exits === undefined) return { sent, statements: [Exit.fail(noAnswer)], commit: undefined, flush: undefined }
+      const exits = yield* Effect.forEach(fibers, Fiber.await)
       return {
         sent,
         statements: exits.slice(0, statements.length),
@@ -305,26 +310,6 @@ const hasFailed = (exit: QueryExit | undefined): boolean => exit !== undefined &
 
 const commandOf = (exit: QueryExit | undefined): string | undefined =>
   exit !== undefined && Exit.isSuccess(exit) ? exit.value.command : undefined
-
-/**
- * How the statements of a commit ended. A network that died takes its time to say so: past the limit the commit is in
- * doubt. It does not listen to interruption, as nothing around a commit does.
- */
-const allOf = (
-  fibers: ReadonlyArray<Fiber.Fiber<PgConnection.Result, SqlError>>
-): Effect.Effect<ReadonlyArray<QueryExit> | undefined> =>
-  Effect.callback((resume) => {
-    const timer = setTimeout(() => resume(Effect.succeed(undefined)), Duration.toMillis(defaultAnswerTimeout))
-    let open = fibers.length
-    for (const fiber of fibers) {
-      fiber.addObserver(() => {
-        open--
-        if (open > 0) return
-        clearTimeout(timer)
-        resume(Effect.succeed(fibers.map((one) => one.pollUnsafe() as QueryExit)))
-      })
-    }
-  })
 
 /** The error that made the others of its batch fail too. */
 const firstFailure = (exits: ReadonlyArray<QueryExit>): SqlError | undefined => {

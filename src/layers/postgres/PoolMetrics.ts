@@ -72,15 +72,20 @@ export class PoolMetrics {
   during<A, E>(use: (begun: () => void) => Effect.Effect<A, E>): Effect.Effect<A, E> {
     return Effect.suspend(() => {
       const since = performance.now()
-      let isBegun = false
-      this.queue(1)
-      return Effect.onExit(
-        use(() => {
-          isBegun = true
+      let state: "out" | "queued" | "begun" = "out"
+      const used = Effect.suspend(() => {
+        state = "queued"
+        this.queue(1)
+        return use(() => {
+          state = "begun"
           this.got(since)
-        }),
-        () => Effect.sync(() => (isBegun ? this.use(-1) : this.queue(-1)))
-      )
+        })
+      })
+      const end = Effect.sync(() => {
+        if (state === "begun") this.use(-1)
+        if (state === "queued") this.queue(-1)
+      })
+      return Effect.ensuring(used, end)
     })
   }
 }

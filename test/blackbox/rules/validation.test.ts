@@ -268,6 +268,7 @@ describe("a storage address", () => {
     "s3://bucket/x",
     "/a/path",
     "word",
+    "@word",
     "http://",
     "http:///x",
     "http://host..example/x",

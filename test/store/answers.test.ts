@@ -1,0 +1,89 @@
+/** When a connection counts as lost: by what it has answered last, not by how long anybody waits. */
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import type { SqlError } from "effect/sql/SqlError"
+import { afterEach, beforeEach, expect, it, vi } from "vitest"
+import { Answers } from "../../src/layers/postgres/Answers.ts"
+import { noAnswer } from "../../src/layers/postgres/Connection.ts"
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] })
+})
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+/** A connection that answers when it is told to, and gives up after a minute. */
+const open = () => {
+  const told: Array<string> = []
+  const silence = Effect.sync(() => told.push("lost"))
+  const answers = new Answers(Context.empty(), Duration.minutes(1), Effect.asVoid(silence))
+  const ask = (name: string, isSlow = true) => {
+    const answer = Deferred.makeUnsafe<string, SqlError>()
+    const waiting = Effect.runFork(answers.of(Deferred.await(answer), isSlow))
+    waiting.addObserver((exit) => {
+      if (Exit.isFailure(exit)) told.push(name)
+    })
+    return { answer: () => Deferred.doneUnsafe(answer, Effect.succeed(name)), waiting }
+  }
+  return { answers, ask, told }
+}
+
+const lost = Exit.fail(noAnswer)
+const ended = (fiber: Fiber.Fiber<string, SqlError>) => Effect.runPromise(Fiber.await(fiber))
+
+it("all who wait for a connection that answers nothing are told, once it is given up", async () => {
+  const { ask, told } = open()
+  const one = ask("one")
+  vi.advanceTimersByTime(50_000)
+  const other = ask("other")
+  vi.advanceTimersByTime(9_000)
+  expect(told).toEqual([])
+  vi.advanceTimersByTime(1_100)
+  expect([await ended(one.waiting), await ended(other.waiting)]).toEqual([lost, lost])
+  expect(told).toEqual(["lost", "one", "other"])
+})
+
+it("one that goes on answering is not lost, however long its last statement waits", async () => {
+  const { ask, told } = open()
+  const all = Array.from({ length: 5 }, (_, i) => ask(`${i}`))
+  for (const { answer, waiting } of all) {
+    vi.advanceTimersByTime(50_000)
+    answer()
+    expect(await ended(waiting)).toMatchObject({ _tag: "Success" })
+  }
+  expect(told).toEqual([])
+})
+
+it("a statement that nobody waits for any more counts until it is answered", async () => {
+  const { answers, ask } = open()
+  const { answer, waiting } = ask("page")
+  await Effect.runPromise(Fiber.interrupt(waiting))
+  expect([answers.onWire, answers.slow]).toEqual([1, 1])
+  answer()
+  await vi.waitFor(() => expect([answers.onWire, answers.slow]).toEqual([0, 0]))
+})
+
+it("nothing but what is quick makes it lost sooner, also where all who asked have left", async () => {
+  const { ask, told } = open()
+  const { waiting } = ask("get", false)
+  await Effect.runPromise(Fiber.interrupt(waiting))
+  const other = ask("other", false)
+  vi.advanceTimersByTime(10_100)
+  expect(await ended(other.waiting)).toEqual(lost)
+  expect(told).toEqual(["get", "lost", "other"])
+})
+
+it("an answer that is there when a late event loop looks counts", async () => {
+  const { ask, told } = open()
+  const { answer, waiting } = ask("one")
+  vi.advanceTimersByTime(60_000)
+  answer()
+  expect(await ended(waiting)).toMatchObject({ _tag: "Success" })
+  vi.advanceTimersByTime(200_000)
+  expect(told).toEqual([])
+})
