@@ -138,12 +138,11 @@ export class Transaction extends Context.Service<
               const wait = yield* Random.nextBetween(0, Math.min(longestWait, firstWait * 2 ** run))
               const spent = (yield* Clock.currentTimeMillis) - started
               if (spent + wait > budget) {
-                const isLost = error.reason === "connection"
-                const why = isLost ? "its connection to the database was lost" : "lost to concurrent calls"
-                return yield* new Unavailable({
-                  message: `${why} ${run + 1} times within ${Duration.format(options.retryBudget)}, try again later`,
-                  cause: error
-                })
+                const message =
+                  error.reason === "connection"
+                    ? "the database is out of reach, try again later"
+                    : `lost to concurrent calls ${run + 1} times within ${Duration.format(options.retryBudget)}, try again later`
+                return yield* new Unavailable({ message, cause: error })
               }
               yield* Metrics.transactionRetried(error.reason)
               yield* Effect.sleep(Duration.millis(wait))

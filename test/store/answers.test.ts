@@ -78,6 +78,30 @@ it("nothing but what is quick makes it lost sooner, also where all who asked hav
   expect(told).toEqual(["get", "lost", "other"])
 })
 
+it("what is slow and nobody waits for is given up soon", async () => {
+  const { ask, told } = open()
+  const page = ask("page")
+  const other = ask("other")
+  await Effect.runPromise(Fiber.interrupt(page.waiting))
+  vi.advanceTimersByTime(5_000)
+  expect(told).toEqual(["page"])
+  await Effect.runPromise(Fiber.interrupt(other.waiting))
+  vi.advanceTimersByTime(1_000)
+  expect(told).toEqual(["page", "other", "lost"])
+})
+
+it("a quick statement behind a slow one that was answered is not waited for as long as that one", async () => {
+  const { ask, told } = open()
+  const page = ask("page")
+  vi.advanceTimersByTime(1_000)
+  page.answer()
+  await ended(page.waiting)
+  const quick = ask("quick", false)
+  vi.advanceTimersByTime(20_000)
+  expect(await ended(quick.waiting)).toEqual(lost)
+  expect(told).toEqual(["lost", "quick"])
+})
+
 it("an answer that is there when a late event loop looks counts", async () => {
   const { ask, told } = open()
   const { answer, waiting } = ask("one")

@@ -1,11 +1,12 @@
 /**
  * What a connection has been asked and has not answered yet. A connection answers its statements in their order, so one
- * that has answered none for longer than a statement may take is lost, and all who wait for it are told at once.
+ * that has answered none for longer than a statement may take is lost, and all who wait for it are told at once. Whoever
+ * leaves does not take the statement along: it counts until it is answered, or the connection is given up.
  */
 import type * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import type { SqlError } from "effect/sql/SqlError"
 import { noAnswer } from "./Connection.ts"
 
@@ -15,64 +16,104 @@ const quickTimeout = Duration.seconds(10)
 /** An event loop that was late runs timers before it reads what has come: it gets as long to do so. */
 const secondLook = Duration.millis(100)
 
+/** A connection that works at what is slow, for nobody, is given up after this. */
+const forNobody = Duration.seconds(1)
+
+/** A statement on its way, and how whoever sent it is told that no answer will come. */
+interface Asked {
+  readonly lose: () => void
+  isLeft: boolean
+}
+
+/**
+ * Runs what `make` makes in a fiber that whoever waits for it may leave behind. `lose`, which `make` gets, ends it with
+ * `noAnswer`; `leave` hears of who leaves.
+ */
+export const detached = <A>(
+  context: Context.Context<never>,
+  make: (lose: () => void) => Effect.Effect<A, SqlError>,
+  leave: (lose: () => void, fiber: Fiber.Fiber<A, SqlError>) => void
+): Effect.Effect<A, SqlError> =>
+  Effect.callback((resume) => {
+    let isLost = false
+    const lose = () => {
+      isLost = true
+      fiber.interruptUnsafe()
+    }
+    const fiber = Effect.runForkWith(context)(make(lose))
+    fiber.addObserver((exit) => resume(isLost ? Effect.fail(noAnswer) : exit))
+    return Effect.sync(() => leave(lose, fiber))
+  })
+
 export class Answers {
-  /** Statements that are sent and not answered, those among them included that nobody waits for any more. */
+  /** Statements that are sent and not answered, and the slow ones among them. */
   onWire = 0
   slow = 0
   private lastHeard = 0
   private timer: NodeJS.Timeout | undefined
   private isSuspected = false
-  private readonly waiting = new Set<(lost: Effect.Effect<never, SqlError>) => void>()
+  private readonly asked = new Set<Asked>()
   private readonly context: Context.Context<never>
   private readonly timeout: Duration.Duration
-  private readonly onSilence: Effect.Effect<void>
+  private readonly giveUp: Effect.Effect<void>
 
-  /** `onSilence` is carried out when the connection turns out to be lost, before anybody is told. */
-  constructor(context: Context.Context<never>, timeout: Duration.Duration, onSilence: Effect.Effect<void>) {
+  /** `giveUp` is carried out when the connection turns out to be lost, before anybody is told. */
+  constructor(context: Context.Context<never>, timeout: Duration.Duration, giveUp: Effect.Effect<void>) {
     this.context = context
     this.timeout = timeout
-    this.onSilence = onSilence
+    this.giveUp = giveUp
   }
 
-  /**
-   * Sends a statement at once and waits for its answer. Fails with `noAnswer` when the connection turns out to be lost.
-   * Whoever is interrupted waits no longer; the statement counts until it is answered all the same.
-   */
+  /** Sends a statement at once and waits for its answer. Fails with `noAnswer` when the connection turns out to be lost. */
   of<A>(statement: Effect.Effect<A, SqlError>, isSlow: boolean): Effect.Effect<A, SqlError> {
+    return detached(
+      this.context,
+      (lose) => this.counting(statement, isSlow, lose),
+      (lose) => this.leave(lose)
+    )
+  }
+
+  /** A statement that counts until it is answered; `lose` is called when the connection turns out to be lost. */
+  counting<A>(statement: Effect.Effect<A, SqlError>, isSlow: boolean, lose: () => void): Effect.Effect<A, SqlError> {
     return Effect.suspend(() => {
-      const answer = Deferred.makeUnsafe<A, SqlError>()
-      const tell = (lost: Effect.Effect<never, SqlError>) => Deferred.doneUnsafe(answer, lost)
-      this.send(isSlow)
-      this.waiting.add(tell)
-      Effect.runForkWith(this.context)(statement).addObserver((exit) => {
-        this.hear(isSlow)
-        this.waiting.delete(tell)
-        Deferred.doneUnsafe(answer, exit)
+      const one: Asked = { lose, isLeft: false }
+      this.asked.add(one)
+      if (this.onWire === 0) this.lastHeard = performance.now()
+      this.onWire++
+      if (isSlow) this.slow++
+      if (this.timer === undefined) this.lookIn(this.limit())
+      const heard = Effect.sync(() => {
+        this.asked.delete(one)
+        this.lastHeard = performance.now()
+        this.onWire--
+        if (isSlow) this.slow--
       })
-      return Effect.onInterrupt(Deferred.await(answer), () => Effect.sync(() => this.waiting.delete(tell)))
+      return Effect.ensuring(statement, heard)
     })
   }
 
-  private send(isSlow: boolean): void {
-    if (this.onWire === 0) this.lastHeard = performance.now()
-    this.onWire++
-    if (isSlow) this.slow++
-    if (this.timer === undefined) this.lookIn(this.limit())
+  /** Whoever sent statements with this `lose` waits no longer. What is slow and nobody waits for is not worth its wait. */
+  leave(lose: () => void): void {
+    for (const one of this.asked) if (one.lose === lose) one.isLeft = true
+    if (!this.isForNobody()) return
+    setTimeout(() => {
+      if (this.isForNobody()) this.lost()
+    }, Duration.toMillis(forNobody)).unref()
   }
 
-  private hear(isSlow: boolean): void {
-    this.lastHeard = performance.now()
-    this.isSuspected = false
-    this.onWire--
-    if (isSlow) this.slow--
+  private isForNobody(): boolean {
+    if (this.slow === 0) return false
+    for (const { isLeft } of this.asked) if (!isLeft) return false
+    return true
   }
 
   private limit(): number {
     return Duration.toMillis(this.slow > 0 ? this.timeout : Duration.min(this.timeout, quickTimeout))
   }
 
+  /** Often enough: what is quick may be sent, and what is slow answered, before the next look. */
   private lookIn(millis: number): void {
-    this.timer = setTimeout(() => this.look(), millis)
+    this.timer = setTimeout(() => this.look(), Math.min(millis, Duration.toMillis(quickTimeout)))
     this.timer.unref()
   }
 
@@ -80,20 +121,20 @@ export class Answers {
     this.timer = undefined
     if (this.onWire === 0) return
     const left = this.lastHeard + this.limit() - performance.now()
-    if (left > 0) this.lookIn(left)
-    else if (this.isSuspected) this.fallSilent()
+    if (left > 0) {
+      this.isSuspected = false
+      this.lookIn(left)
+    } else if (this.isSuspected) this.lost()
     else {
       this.isSuspected = true
       this.lookIn(Duration.toMillis(secondLook))
     }
   }
 
-  private fallSilent(): void {
-    const tellAll = Effect.sync(() => {
-      const told = [...this.waiting]
-      this.waiting.clear()
-      for (const tell of told) tell(Effect.fail(noAnswer))
+  private lost(): void {
+    const tell = Effect.sync(() => {
+      for (const { lose } of [...this.asked]) lose()
     })
-    Effect.runForkWith(this.context)(Effect.andThen(this.onSilence, tellAll))
+    Effect.runForkWith(this.context)(Effect.andThen(this.giveUp, tell))
   }
 }

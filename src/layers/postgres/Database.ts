@@ -81,8 +81,7 @@ export const layer = (options: Options): Layer.Layer<Database | Readers, SqlErro
       const answersOf = (writer: PgConnection.PgConnection) => {
         const known = answers.get(writer)
         if (known !== undefined) return known
-        // A transaction that is told of it gives its connection up by itself.
-        const made = new Answers(context, answerTimeout, Effect.void)
+        const made = new Answers(context, answerTimeout, writerPool.invalidate(writer))
         answers.set(writer, made)
         return made
       }

@@ -10,7 +10,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { SqlError } from "effect/sql/SqlError"
-import { Answers } from "./Answers.ts"
+import { Answers, detached } from "./Answers.ts"
 import { noAnswer } from "./Connection.ts"
 import * as Durability from "./Durability.ts"
 import { PoolMetrics } from "./PoolMetrics.ts"
@@ -31,6 +31,12 @@ export interface ReaderPoolOptions {
 
 /** Reads may share a connection: more statements at once than connections, each waiting for those before it. */
 const readsPerConnection = 8
+
+/** Asks a connection, each statement by way of `count`. */
+type Ask<A> = (
+  connection: PgConnection.PgConnection,
+  count: <B>(statement: Effect.Effect<B, SqlError>) => Effect.Effect<B, SqlError>
+) => Effect.Effect<A, SqlError>
 
 /** A connection, or the one that takes its place when it is lost. */
 class Reader {
@@ -57,12 +63,11 @@ class Reader {
     return this.comingSlow > 0 || (this.current?.answers.slow ?? 0) > 0
   }
 
-  /** Runs a read on the connection; `begun` is called once it has one. */
-  read<A>(
-    isSlow: boolean,
-    begun: () => void,
-    ask: (connection: PgConnection.PgConnection) => Effect.Effect<A, SqlError>
-  ): Effect.Effect<A, SqlError> {
+  /**
+   * Runs a read on the connection; `begun` is called once it has one. Whoever leaves then leaves the statement there, with
+   * its place on the connection.
+   */
+  read<A>(isSlow: boolean, begun: () => void, ask: Ask<A>): Effect.Effect<A, SqlError> {
     return Effect.suspend(() => {
       let isComing = false
       const come = (by: 1 | -1) => {
@@ -70,18 +75,28 @@ class Reader {
         this.coming += by
         if (isSlow) this.comingSlow += by
       }
-      const read = Effect.suspend(() => {
-        come(1)
-        return this.pool.use((connection) => {
-          come(-1)
-          begun()
-          return this.answersOf(connection).of(ask(connection), isSlow)
-        })
-      })
-      const leave = Effect.sync(() => {
-        if (isComing) come(-1)
-      })
-      return Effect.ensuring(read, leave)
+      let answers: Answers | undefined
+      return detached(
+        this.context,
+        (lose) => {
+          come(1)
+          const read = this.pool.use((connection) => {
+            come(-1)
+            begun()
+            const asked = this.answersOf(connection)
+            answers = asked
+            return ask(connection, (statement) => asked.counting(statement, isSlow, lose))
+          })
+          const left = Effect.sync(() => {
+            if (isComing) come(-1)
+          })
+          return Effect.ensuring(read, left)
+        },
+        (lose, fiber) => {
+          if (answers === undefined) fiber.interruptUnsafe()
+          else answers.leave(lose)
+        }
+      )
     })
   }
 
@@ -133,10 +148,10 @@ export const make = (options: ReaderPoolOptions): Effect.Effect<Readers["Service
       params: ReadonlyArray<unknown>,
       { durable = false, slow = false }: ReadOptions = {}
     ) => {
-      const ask = (connection: PgConnection.PgConnection) => {
-        const answer = connection.query(text, params)
+      const ask: Ask<PgConnection.Result> = (connection, count) => {
+        const answer = count(connection.query(text, params))
         if (!durable || !options.early) return answer
-        const both = [answer, connection.query(Durability.flush.sql, Durability.flush.params)] as const
+        const both = [answer, count(connection.query(Durability.flush.sql, Durability.flush.params))] as const
         return Effect.map(Effect.all(both, { concurrency: "unbounded" }), ([result]) => result)
       }
       const once = options.watch(
