@@ -7,7 +7,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type { SqlError } from "effect/sql/SqlError"
 import { afterEach, beforeEach, expect, it, vi } from "vitest"
-import { Answers } from "../../src/layers/postgres/Answers.ts"
+import { Answers, detached, takenAway } from "../../src/layers/postgres/Answers.ts"
 import { noAnswer } from "../../src/layers/postgres/Connection.ts"
 
 beforeEach(() => {
@@ -24,7 +24,14 @@ const open = () => {
   const answers = new Answers(Context.empty(), Duration.minutes(1), Effect.asVoid(silence))
   const ask = (name: string, isSlow = true) => {
     const answer = Deferred.makeUnsafe<string, SqlError>()
-    const waiting = Effect.runFork(answers.of(Deferred.await(answer), isSlow))
+    const statement = Deferred.await(answer)
+    const waiting = Effect.runFork(
+      detached(
+        Context.empty(),
+        (lose) => answers.counting(statement, isSlow, lose),
+        (lose) => answers.leave(lose)
+      )
+    )
     waiting.addObserver((exit) => {
       if (Exit.isFailure(exit)) told.push(name)
     })
@@ -34,6 +41,8 @@ const open = () => {
 }
 
 const lost = Exit.fail(noAnswer)
+const leave = ({ waiting }: { readonly waiting: Fiber.Fiber<string, SqlError> }) =>
+  Effect.runPromise(Fiber.interrupt(waiting))
 const ended = (fiber: Fiber.Fiber<string, SqlError>) => Effect.runPromise(Fiber.await(fiber))
 
 it("all who wait for a connection that answers nothing are told, once it is given up", async () => {
@@ -61,8 +70,8 @@ it("one that goes on answering is not lost, however long its last statement wait
 
 it("a statement that nobody waits for any more counts until it is answered", async () => {
   const { answers, ask } = open()
-  const { answer, waiting } = ask("page")
-  await Effect.runPromise(Fiber.interrupt(waiting))
+  const { answer, ...page } = ask("page")
+  await leave(page)
   expect([answers.onWire, answers.slow]).toEqual([1, 1])
   answer()
   await vi.waitFor(() => expect([answers.onWire, answers.slow]).toEqual([0, 0]))
@@ -70,8 +79,7 @@ it("a statement that nobody waits for any more counts until it is answered", asy
 
 it("nothing but what is quick makes it lost sooner, also where all who asked have left", async () => {
   const { ask, told } = open()
-  const { waiting } = ask("get", false)
-  await Effect.runPromise(Fiber.interrupt(waiting))
+  await leave(ask("get", false))
   const other = ask("other", false)
   vi.advanceTimersByTime(10_100)
   expect(await ended(other.waiting)).toEqual(lost)
@@ -82,12 +90,34 @@ it("what is slow and nobody waits for is given up soon", async () => {
   const { ask, told } = open()
   const page = ask("page")
   const other = ask("other")
-  await Effect.runPromise(Fiber.interrupt(page.waiting))
+  await leave(other)
   vi.advanceTimersByTime(5_000)
-  expect(told).toEqual(["page"])
-  await Effect.runPromise(Fiber.interrupt(other.waiting))
+  expect(told).toEqual(["other"])
+  page.answer()
+  await ended(page.waiting)
   vi.advanceTimersByTime(1_000)
-  expect(told).toEqual(["page", "other", "lost"])
+  expect(told).toEqual(["other", "lost"])
+})
+
+it("what waits behind it asks anew", async () => {
+  const { ask, told } = open()
+  const page = ask("page")
+  const other = ask("other", false)
+  await leave(page)
+  vi.advanceTimersByTime(1_000)
+  expect(await ended(other.waiting)).toEqual(Exit.fail(takenAway))
+  expect(told).toEqual(["page", "lost", "other"])
+})
+
+it("what was left and is answered soon costs no connection", async () => {
+  const { ask, told } = open()
+  for (let time = 0; time < 20; time++) {
+    const page = ask("page")
+    await leave(page)
+    vi.advanceTimersByTime(900)
+    page.answer()
+  }
+  expect(told).not.toContain("lost")
 })
 
 it("a quick statement behind a slow one that was answered is not waited for as long as that one", async () => {

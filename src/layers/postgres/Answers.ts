@@ -7,7 +7,7 @@ import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import type { SqlError } from "effect/sql/SqlError"
+import { ConnectionError, SqlError } from "effect/sql/SqlError"
 import { noAnswer } from "./Connection.ts"
 
 /** Without an answer for this long a connection is lost that has been asked nothing but what is quick. */
@@ -16,32 +16,41 @@ const quickTimeout = Duration.seconds(10)
 /** An event loop that was late runs timers before it reads what has come: it gets as long to do so. */
 const secondLook = Duration.millis(100)
 
-/** A connection that works at what is slow, for nobody, is given up after this. */
+/** A connection that works for so long at what is slow and was left is given up. */
 const forNobody = Duration.seconds(1)
 
-/** A statement on its way, and how whoever sent it is told that no answer will come. */
+/** Ends whoever waits for a statement, with why no answer will come. */
+export type Lose = (why: SqlError) => void
+
+/** What those fail with who wait on a connection that is given up for another reason. */
+export const takenAway = new SqlError({
+  reason: new ConnectionError({ cause: new Error("taken away"), message: "taken away", operation: "execute" })
+})
+
+/** A statement on its way. */
 interface Asked {
-  readonly lose: () => void
+  readonly lose: Lose
+  readonly isSlow: boolean
   isLeft: boolean
 }
 
 /**
- * Runs what `make` makes in a fiber that whoever waits for it may leave behind. `lose`, which `make` gets, ends it with
- * `noAnswer`; `leave` hears of who leaves.
+ * Runs what `make` makes in a fiber that whoever waits for it may leave behind. `lose`, which `make` gets, ends it;
+ * `leave` hears of who leaves.
  */
 export const detached = <A>(
   context: Context.Context<never>,
-  make: (lose: () => void) => Effect.Effect<A, SqlError>,
-  leave: (lose: () => void, fiber: Fiber.Fiber<A, SqlError>) => void
+  make: (lose: Lose) => Effect.Effect<A, SqlError>,
+  leave: (lose: Lose, fiber: Fiber.Fiber<A, SqlError>) => void
 ): Effect.Effect<A, SqlError> =>
   Effect.callback((resume) => {
-    let isLost = false
-    const lose = () => {
-      isLost = true
+    let lost: SqlError | undefined
+    const lose: Lose = (why) => {
+      lost = why
       fiber.interruptUnsafe()
     }
     const fiber = Effect.runForkWith(context)(make(lose))
-    fiber.addObserver((exit) => resume(isLost ? Effect.fail(noAnswer) : exit))
+    fiber.addObserver((exit) => resume(lost === undefined ? exit : Effect.fail(lost)))
     return Effect.sync(() => leave(lose, fiber))
   })
 
@@ -52,7 +61,9 @@ export class Answers {
   private lastHeard = 0
   private timer: NodeJS.Timeout | undefined
   private isSuspected = false
+  /** In the order in which they were sent, which is that of their answers. */
   private readonly asked = new Set<Asked>()
+  private left = 0
   private readonly context: Context.Context<never>
   private readonly timeout: Duration.Duration
   private readonly giveUp: Effect.Effect<void>
@@ -69,14 +80,14 @@ export class Answers {
     return detached(
       this.context,
       (lose) => this.counting(statement, isSlow, lose),
-      (lose) => this.leave(lose)
+      () => {}
     )
   }
 
   /** A statement that counts until it is answered; `lose` is called when the connection turns out to be lost. */
-  counting<A>(statement: Effect.Effect<A, SqlError>, isSlow: boolean, lose: () => void): Effect.Effect<A, SqlError> {
+  counting<A>(statement: Effect.Effect<A, SqlError>, isSlow: boolean, lose: Lose): Effect.Effect<A, SqlError> {
     return Effect.suspend(() => {
-      const one: Asked = { lose, isLeft: false }
+      const one: Asked = { lose, isSlow, isLeft: false }
       this.asked.add(one)
       if (this.onWire === 0) this.lastHeard = performance.now()
       this.onWire++
@@ -85,26 +96,43 @@ export class Answers {
       const heard = Effect.sync(() => {
         this.asked.delete(one)
         this.lastHeard = performance.now()
+        this.isSuspected = false
         this.onWire--
         if (isSlow) this.slow--
+        if (one.isLeft) this.left--
+        if (this.left > 0) this.lookAfterLeft()
       })
       return Effect.ensuring(statement, heard)
     })
   }
 
-  /** Whoever sent statements with this `lose` waits no longer. What is slow and nobody waits for is not worth its wait. */
-  leave(lose: () => void): void {
-    for (const one of this.asked) if (one.lose === lose) one.isLeft = true
-    if (!this.isForNobody()) return
-    setTimeout(() => {
-      if (this.isForNobody()) this.lost()
-    }, Duration.toMillis(forNobody)).unref()
+  /** Whoever sent statements with this `lose` waits no longer. What is slow is then not worth anybody's wait behind it. */
+  leave(lose: Lose): void {
+    for (const one of this.asked) {
+      if (one.lose !== lose || one.isLeft) continue
+      one.isLeft = true
+      this.left++
+    }
+    this.lookAfterLeft()
   }
 
-  private isForNobody(): boolean {
-    if (this.slow === 0) return false
-    for (const { isLeft } of this.asked) if (!isLeft) return false
-    return true
+  /** Gives the connection up: what waits for it must ask another one. */
+  end(): void {
+    this.lost(takenAway)
+  }
+
+  /** What the connection works at, where it is slow and was left. */
+  private forNobody(): Asked | undefined {
+    const [one] = this.asked
+    return one?.isSlow === true && one.isLeft ? one : undefined
+  }
+
+  private lookAfterLeft(): void {
+    const one = this.forNobody()
+    if (one === undefined) return
+    setTimeout(() => {
+      if (this.forNobody() === one) this.end()
+    }, Duration.toMillis(forNobody)).unref()
   }
 
   private limit(): number {
@@ -124,16 +152,16 @@ export class Answers {
     if (left > 0) {
       this.isSuspected = false
       this.lookIn(left)
-    } else if (this.isSuspected) this.lost()
+    } else if (this.isSuspected) this.lost(noAnswer)
     else {
       this.isSuspected = true
       this.lookIn(Duration.toMillis(secondLook))
     }
   }
 
-  private lost(): void {
+  private lost(why: SqlError): void {
     const tell = Effect.sync(() => {
-      for (const { lose } of [...this.asked]) lose()
+      for (const { lose } of [...this.asked]) lose(why)
     })
     Effect.runForkWith(this.context)(Effect.andThen(this.giveUp, tell))
   }

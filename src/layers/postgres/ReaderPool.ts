@@ -10,7 +10,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { SqlError } from "effect/sql/SqlError"
-import { Answers, detached } from "./Answers.ts"
+import { Answers, detached, takenAway } from "./Answers.ts"
 import { noAnswer } from "./Connection.ts"
 import * as Durability from "./Durability.ts"
 import { PoolMetrics } from "./PoolMetrics.ts"
@@ -32,6 +32,9 @@ export interface ReaderPoolOptions {
 /** Reads may share a connection: more statements at once than connections, each waiting for those before it. */
 const readsPerConnection = 8
 
+/** How often a read asks anew that waited behind what others have left. */
+const takenAwayTimes = 10
+
 /** Asks a connection, each statement by way of `count`. */
 type Ask<A> = (
   connection: PgConnection.PgConnection,
@@ -46,9 +49,16 @@ class Reader {
   private current: { readonly connection: PgConnection.PgConnection; readonly answers: Answers } | undefined
   private readonly pool: PgPool.PgPool
   private readonly context: Context.Context<never>
+  private readonly use: PoolMetrics
   private readonly answerTimeout: Duration.Duration
 
-  constructor(pool: PgPool.PgPool, context: Context.Context<never>, answerTimeout: Duration.Duration) {
+  constructor(
+    pool: PgPool.PgPool,
+    context: Context.Context<never>,
+    use: PoolMetrics,
+    answerTimeout: Duration.Duration
+  ) {
+    this.use = use
     this.pool = pool
     this.context = context
     this.answerTimeout = answerTimeout
@@ -63,11 +73,8 @@ class Reader {
     return this.comingSlow > 0 || (this.current?.answers.slow ?? 0) > 0
   }
 
-  /**
-   * Runs a read on the connection; `begun` is called once it has one. Whoever leaves then leaves the statement there, with
-   * its place on the connection.
-   */
-  read<A>(isSlow: boolean, begun: () => void, ask: Ask<A>): Effect.Effect<A, SqlError> {
+  /** Runs a read on the connection. Whoever leaves once it is asked leaves the statement there, with its place. */
+  read<A>(isSlow: boolean, ask: Ask<A>): Effect.Effect<A, SqlError> {
     return Effect.suspend(() => {
       let isComing = false
       const come = (by: 1 | -1) => {
@@ -80,13 +87,15 @@ class Reader {
         this.context,
         (lose) => {
           come(1)
-          const read = this.pool.use((connection) => {
-            come(-1)
-            begun()
-            const asked = this.answersOf(connection)
-            answers = asked
-            return ask(connection, (statement) => asked.counting(statement, isSlow, lose))
-          })
+          const read = this.use.during((begun) =>
+            this.pool.use((connection) => {
+              come(-1)
+              begun()
+              const asked = this.answersOf(connection)
+              answers = asked
+              return ask(connection, (statement) => asked.counting(statement, isSlow, lose))
+            })
+          )
           const left = Effect.sync(() => {
             if (isComing) come(-1)
           })
@@ -98,6 +107,11 @@ class Reader {
         }
       )
     })
+  }
+
+  /** Ends what is under way: nobody waits for what was left when the pool closes. */
+  end(): void {
+    this.current?.answers.end()
   }
 
   private answersOf(connection: PgConnection.PgConnection): Answers {
@@ -128,6 +142,7 @@ const choose = (readers: ReadonlyArray<Reader>, isSlow: boolean): Reader => {
 export const make = (options: ReaderPoolOptions): Effect.Effect<Readers["Service"], SqlError, Scope.Scope> =>
   Effect.gen(function* () {
     const context = yield* Effect.context()
+    const use = new PoolMetrics("readers", context)
     const readers: Array<Reader> = []
     for (let i = 0; i < options.size; i++) {
       const pool = yield* PgPool.make({
@@ -136,12 +151,14 @@ export const make = (options: ReaderPoolOptions): Effect.Effect<Readers["Service
         multiplexConcurrency: readsPerConnection,
         maxConnections: 1
       })
-      readers.push(new Reader(pool, context, options.answerTimeout))
+      readers.push(new Reader(pool, context, use, options.answerTimeout))
     }
-    const use = new PoolMetrics("readers", context)
+    yield* Effect.addFinalizer(() =>
+      Effect.forEach(readers, (reader) => Effect.sync(() => reader.end()), { discard: true })
+    )
     // Connections may have been lost unnoticed, all of them: as many tries find one that lives, or a new one.
     const isLost = (error: SqlError) =>
-      isConnectionLoss(error) && error.reason.operation !== "connect" && error !== noAnswer
+      isConnectionLoss(error) && error.reason.operation !== "connect" && error !== noAnswer && error !== takenAway
 
     const query = (
       text: string,
@@ -151,14 +168,17 @@ export const make = (options: ReaderPoolOptions): Effect.Effect<Readers["Service
       const ask: Ask<PgConnection.Result> = (connection, count) => {
         const answer = count(connection.query(text, params))
         if (!durable || !options.early) return answer
-        const both = [answer, count(connection.query(Durability.flush.sql, Durability.flush.params))] as const
-        return Effect.map(Effect.all(both, { concurrency: "unbounded" }), ([result]) => result)
+        const flushed = count(connection.query(Durability.flush.sql, Durability.flush.params))
+        // Both to their end: the next answer stands behind them.
+        const both = Effect.all([Effect.exit(answer), Effect.exit(flushed)], { concurrency: "unbounded" })
+        return Effect.flatMap(both, ([result, flush]) => Effect.andThen(flush, result))
       }
       const once = options.watch(
         text,
-        use.during((begun) => choose(readers, slow).read(slow, begun, ask))
+        Effect.suspend(() => choose(readers, slow).read(slow, ask))
       )
       return once.pipe(
+        Effect.retry({ while: (error) => error === takenAway, times: takenAwayTimes }),
         Effect.retry({ while: isLost, times: options.size + 1 }),
         Effect.catchIf(
           (error) => error === noAnswer,
