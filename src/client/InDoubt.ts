@@ -8,8 +8,8 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Permission, Permissions } from "../layers/wire/generated/common.ts"
 import type { ComputeTask } from "../layers/wire/generated/computetask.ts"
-import { type FunctionAction, functionActions, functionTransitions } from "../schema/FunctionStatus.ts"
-import { type TaskAction, taskActions, taskTransitions } from "../schema/TaskStatus.ts"
+import { functionActions, functionTransitions, isFunctionAction } from "../schema/FunctionStatus.ts"
+import { isTaskAction, taskActions, taskTransitions } from "../schema/TaskStatus.ts"
 import type { ClientError } from "./ClientError.ts"
 import type { Immutable, RequestOf, ResponseOf, UnaryName } from "./Contract.ts"
 
@@ -102,10 +102,10 @@ const reached = <Answer>(error: ClientError, state: string | undefined, answer: 
 
 /** The states that actions lead to; none for what is no action. */
 const taskState = (action: string): string | undefined =>
-  Object.hasOwn(taskActions, action) ? taskTransitions[taskActions[action as TaskAction].transition].to : undefined
+  isTaskAction(action) ? taskTransitions[taskActions[action].transition].to : undefined
 
 const functionState = (action: string): string | undefined =>
-  Object.hasOwn(functionActions, action) ? functionTransitions[functionActions[action as FunctionAction]].to : undefined
+  isFunctionAction(action) ? functionTransitions[functionActions[action]].to : undefined
 
 /** Every rpc that changes something and may be made again. One that is not here is repeated only if it was never sent. */
 export const repetitions: { readonly [Name in UnaryName]?: Repetition<Name> } = {

@@ -33,6 +33,8 @@ export const functionActions = {
 } as const satisfies Record<string, FunctionTransition>
 export type FunctionAction = keyof typeof functionActions
 
+export const isFunctionAction = (action: string): action is FunctionAction => Object.hasOwn(functionActions, action)
+
 /** Which of a function's tasks follow a transition. READY sends each where its parents stand, the others all alike. */
 export const followingTasks: { readonly [T in FunctionTransition]: ReadonlyArray<TaskStatus> } = {
   transitionBuilding: ["STATUS_WAITING_FOR_BUILDER_SLOT"],

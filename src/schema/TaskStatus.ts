@@ -55,3 +55,5 @@ export const taskActions = {
   { readonly transition: TaskTransition; readonly actors: ReadonlyArray<"owner" | "worker"> }
 >
 export type TaskAction = keyof typeof taskActions
+
+export const isTaskAction = (action: string): action is TaskAction => Object.hasOwn(taskActions, action)

@@ -28,7 +28,7 @@ import {
 import { type AssetCursor, emptyPage, type Page, type PageRequest } from "../schema/Pagination.ts"
 import { follow } from "../schema/StateMachine.ts"
 import * as TaskGraph from "../schema/TaskGraph.ts"
-import { type TaskAction, TaskStatus, type TaskTransition, taskActions, taskTransitions } from "../schema/TaskStatus.ts"
+import { isTaskAction, TaskStatus, type TaskTransition, taskActions, taskTransitions } from "../schema/TaskStatus.ts"
 import { ComputePlans } from "./ComputePlans.ts"
 import { disableOutput, isOutput } from "./DisableOutput.ts"
 import { byKey, filterKey, filterText, orNotFound, requiredKey } from "./Lookup.ts"
@@ -223,7 +223,7 @@ export class ComputeTasks extends Context.Service<
         const { requester } = yield* RequestContext
         const key = yield* requiredKey("computetask", "compute_task_key", text)
         const { log } = yield* validateLog({ log: logText })
-        const rule = isAction(action) ? taskActions[action] : undefined
+        const rule = isTaskAction(action) ? taskActions[action] : undefined
         const found = yield* lockFor(key, rule?.transition)
         const mayAct = rule?.actors.some((actor) => found.task[actor] === requester) ?? false
         if (rule === undefined || !mayAct) {
@@ -304,8 +304,6 @@ export class ComputeTasks extends Context.Service<
 }
 
 const isStatus = Schema.is(TaskStatus)
-
-const isAction = (action: string): action is TaskAction => Object.hasOwn(taskActions, action)
 
 const statusesWithInputs: ReadonlyArray<TaskStatus> = [
   "STATUS_WAITING_FOR_EXECUTOR_SLOT",

@@ -13,11 +13,11 @@ import {
   validateUpdate
 } from "../schema/Function.ts"
 import {
-  type FunctionAction,
   type FunctionTransition,
   followingTasks,
   functionActions,
-  functionTransitions
+  functionTransitions,
+  isFunctionAction
 } from "../schema/FunctionStatus.ts"
 import type { Key } from "../schema/Key.ts"
 import {
@@ -182,7 +182,7 @@ export class Functions extends Context.Service<
       })
 
       const applyAction = Effect.fnUntraced(function* (text: string, action: string) {
-        if (!isAction(action)) {
+        if (!isFunctionAction(action)) {
           return yield* new BadRequest({ message: "unsupported action" })
         }
         const key = yield* requiredKey("function", "function_key", text)
@@ -195,8 +195,6 @@ export class Functions extends Context.Service<
     })
   )
 }
-
-const isAction = (action: string): action is FunctionAction => Object.hasOwn(functionActions, action)
 
 /** How the tasks of a function may follow it. */
 const possibleTransitions: { readonly [T in FunctionTransition]: ReadonlyArray<TaskTransition> } = {

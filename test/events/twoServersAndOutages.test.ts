@@ -10,6 +10,7 @@ import type { ChannelName, Key } from "../../src/schema/Key.ts"
 import { ComputePlanStore } from "../../src/services/store/ComputePlanStore.ts"
 import { Database } from "../../src/services/store/Database.ts"
 import { EventLog } from "../../src/services/store/EventLog.ts"
+import type { Store } from "../../src/services/store/Store.ts"
 import { work } from "../../src/testing/suites/support.ts"
 import * as build from "../blackbox/Builders.ts"
 import { startServers, targetOf, through } from "./support.ts"
@@ -110,28 +111,36 @@ test("a database that answers nothing ends all streams within seconds, with a te
   }
 })
 
-test("a read that is never answered takes another connection, and the next ones do too", async () => {
+/** Runs a program with a store behind a proxy that can fall silent; it gives connections up after so many milliseconds. */
+const withSilence = async <E>(
+  answerTimeout: number,
+  program: (silent: Proxy) => Effect.Effect<void, E, Store>
+): Promise<void> => {
   const silent = await Proxy.open(() => targetOf(database.url))
   try {
-    const program = Effect.gen(function* () {
+    const url = Redacted.make(through(database.url, silent))
+    const store = PostgresStore.layer({ url, poolSize: 4, answerTimeout: Duration.millis(answerTimeout) })
+    await Effect.runPromise(Effect.provide(program(silent), store))
+  } finally {
+    silent.close()
+  }
+}
+
+test("a read that is never answered takes another connection, and the next ones do too", async () => {
+  await withSilence(300, (silent) =>
+    Effect.gen(function* () {
       const log = yield* EventLog
       expect((yield* log.heads([channel])).get(channel)).toBeGreaterThan(0)
       expect(silent.stall("present")).toBeGreaterThan(0)
       expect((yield* log.heads([channel])).get(channel)).toBeGreaterThan(0)
       expect((yield* log.heads([channel])).get(channel)).toBeGreaterThan(0)
     })
-    const url = Redacted.make(through(database.url, silent))
-    const store = PostgresStore.layer({ url, poolSize: 4, answerTimeout: Duration.millis(300) })
-    await Effect.runPromise(Effect.provide(program, store))
-  } finally {
-    silent.close()
-  }
+  )
 })
 
 test("a transaction whose database answers nothing is given up, and the next has another connection", async () => {
-  const silent = await Proxy.open(() => targetOf(database.url))
-  try {
-    const program = Effect.gen(function* () {
+  await withSilence(300, (silent) =>
+    Effect.gen(function* () {
       const transactions = yield* Database
       const plans = yield* ComputePlanStore
       const read = plans.lock(channel, [build.newKey() as Key])
@@ -141,18 +150,12 @@ test("a transaction whose database answers nothing is given up, and the next has
       expect(error).toMatchObject({ _tag: "Contended", reason: "connection" })
       expect(yield* transactions.run(channel, work(read))).toEqual([[], []])
     })
-    const url = Redacted.make(through(database.url, silent))
-    const store = PostgresStore.layer({ url, poolSize: 4, answerTimeout: Duration.millis(300) })
-    await Effect.runPromise(Effect.provide(program, store))
-  } finally {
-    silent.close()
-  }
+  )
 })
 
 test("a connection that answers nothing is given up though nobody waits that long for it", async () => {
-  const silent = await Proxy.open(() => targetOf(database.url))
-  try {
-    const program = Effect.gen(function* () {
+  await withSilence(1000, (silent) =>
+    Effect.gen(function* () {
       const log = yield* EventLog
       yield* log.heads([channel])
       expect(silent.stall("present")).toBeGreaterThan(0)
@@ -160,10 +163,5 @@ test("a connection that answers nothing is given up though nobody waits that lon
       const answered = Effect.repeat(impatient, { until: Option.isSome, times: 100 })
       expect(Option.isSome(yield* answered)).toBe(true)
     })
-    const url = Redacted.make(through(database.url, silent))
-    const store = PostgresStore.layer({ url, poolSize: 4, answerTimeout: Duration.millis(1000) })
-    await Effect.runPromise(Effect.provide(program, store))
-  } finally {
-    silent.close()
-  }
+  )
 })

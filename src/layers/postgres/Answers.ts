@@ -55,8 +55,7 @@ export const detached = <A>(
   })
 
 export class Answers {
-  /** Statements that are sent and not answered, and the slow ones among them. */
-  onWire = 0
+  /** The slow ones among the statements that are sent and not answered. */
   slow = 0
   private lastHeard = 0
   private timer: NodeJS.Timeout | undefined
@@ -64,6 +63,8 @@ export class Answers {
   /** In the order in which they were sent, which is that of their answers. */
   private readonly asked = new Set<Asked>()
   private left = 0
+  /** The one whose time runs. */
+  private watched: Asked | undefined
   private readonly context: Context.Context<never>
   private readonly timeout: Duration.Duration
   private readonly giveUp: Effect.Effect<void>
@@ -73,6 +74,11 @@ export class Answers {
     this.context = context
     this.timeout = timeout
     this.giveUp = giveUp
+  }
+
+  /** Statements that are sent and not answered. */
+  get onWire(): number {
+    return this.asked.size
   }
 
   /** Sends a statement at once and waits for its answer. Fails with `noAnswer` when the connection turns out to be lost. */
@@ -88,16 +94,14 @@ export class Answers {
   counting<A>(statement: Effect.Effect<A, SqlError>, isSlow: boolean, lose: Lose): Effect.Effect<A, SqlError> {
     return Effect.suspend(() => {
       const one: Asked = { lose, isSlow, isLeft: false }
-      this.asked.add(one)
       if (this.onWire === 0) this.lastHeard = performance.now()
-      this.onWire++
+      this.asked.add(one)
       if (isSlow) this.slow++
       if (this.timer === undefined) this.lookIn(this.limit())
       const heard = Effect.sync(() => {
         this.asked.delete(one)
         this.lastHeard = performance.now()
         this.isSuspected = false
-        this.onWire--
         if (isSlow) this.slow--
         if (one.isLeft) this.left--
         if (this.left > 0) this.lookAfterLeft()
@@ -129,7 +133,8 @@ export class Answers {
 
   private lookAfterLeft(): void {
     const one = this.forNobody()
-    if (one === undefined) return
+    if (one === undefined || one === this.watched) return
+    this.watched = one
     setTimeout(() => {
       if (this.forNobody() === one) this.end()
     }, Duration.toMillis(forNobody)).unref()

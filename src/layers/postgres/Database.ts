@@ -210,8 +210,8 @@ class Transaction {
         [...begin, ...this.deferred, ...events],
         this.early && events.length > 0
       )
-      this.ended = commit !== undefined && Exit.isSuccess(commit)
-      const failure = firstFailure(commit === undefined ? statements : [...statements, commit])
+      this.ended = Exit.isSuccess(commit)
+      const failure = firstFailure([...statements, commit])
       if (failure !== undefined) {
         if (sent === "ROLLBACK") return yield* Effect.fail(translateInTransaction(failure))
         return yield* isConnectionLoss(failure) ? inDoubt(failure) : Effect.fail(translate(failure))
@@ -246,7 +246,7 @@ class Transaction {
       return {
         sent,
         statements: exits.slice(0, statements.length),
-        commit: exits[statements.length],
+        commit: exits[statements.length] as QueryExit,
         flush: exits[statements.length + 1]
       }
     })
@@ -298,7 +298,7 @@ interface Pipelined {
   /** What went out behind the statements. */
   readonly sent: "COMMIT" | "ROLLBACK"
   readonly statements: ReadonlyArray<QueryExit>
-  readonly commit: QueryExit | undefined
+  readonly commit: QueryExit
   /** Where the disk is waited for behind COMMIT. */
   readonly flush: QueryExit | undefined
 }
@@ -307,8 +307,7 @@ type QueryExit = Exit.Exit<PgConnection.Result, SqlError>
 
 const hasFailed = (exit: QueryExit | undefined): boolean => exit !== undefined && Exit.isFailure(exit)
 
-const commandOf = (exit: QueryExit | undefined): string | undefined =>
-  exit !== undefined && Exit.isSuccess(exit) ? exit.value.command : undefined
+const commandOf = (exit: QueryExit): string | undefined => (Exit.isSuccess(exit) ? exit.value.command : undefined)
 
 /** The error that made the others of its batch fail too. */
 const firstFailure = (exits: ReadonlyArray<QueryExit>): SqlError | undefined => {
