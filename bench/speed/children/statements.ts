@@ -6,6 +6,7 @@
 import * as PgConnection from "@effect/sql-pg/PgConnection"
 import * as PgPool from "@effect/sql-pg/PgPool"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -19,17 +20,17 @@ import { layer as servicesLayer } from "../../../src/layers/Services.ts"
 import { RegisterTasksParam } from "../../../src/layers/wire/generated/computetask.ts"
 import { ApplyFunctionActionParam } from "../../../src/layers/wire/generated/function.ts"
 import type { NewEvent } from "../../../src/schema/Event.ts"
+import type { OrchestratorError } from "../../../src/schema/OrchestratorError.ts"
 import type { Timestamp } from "../../../src/schema/Timestamp.ts"
 import { Database } from "../../../src/services/store/Database.ts"
 import { UnitOfWork } from "../../../src/services/store/UnitOfWork.ts"
 import * as build from "../../../test/blackbox/Builders.ts"
 import * as calls from "../../../test/concurrency/calls.ts"
-import type { Services } from "../../../test/concurrency/support.ts"
 import { inParallel, runAs } from "./child.ts"
 
 export interface StatementsJob {
   readonly url: string
-  readonly kind: keyof typeof kinds
+  readonly kind: "registerPlan" | "registerTasks" | "executing" | "done" | "functionAction"
   readonly width: number
   readonly count: number
   readonly channels: ReadonlyArray<string>
@@ -47,15 +48,18 @@ export interface StatementsResult {
 const bytesAt = ({ requests = [] }: StatementsJob, index: number): Buffer =>
   Buffer.from(requests[index] as string, "base64")
 
-const kinds = {
-  registerPlan: (as: calls.Caller) => calls.registerPlan(as, build.newPlan()),
-  registerTasks: (as: calls.Caller, job: StatementsJob, index: number) =>
-    calls.registerTasks(as, ...RegisterTasksParam.decode(bytesAt(job, index)).tasks),
-  executing: (as: calls.Caller, job: StatementsJob, index: number) =>
-    calls.moveTask(as, job.keys?.[index] as string, "EXECUTING"),
-  done: (as: calls.Caller, job: StatementsJob, index: number) =>
-    calls.moveTask(as, job.keys?.[index] as string, "DONE"),
-  functionAction: (as: calls.Caller, job: StatementsJob, index: number) => {
+type Call = (
+  as: calls.Caller,
+  job: StatementsJob,
+  index: number
+) => Effect.Effect<unknown, OrchestratorError, Layer.Success<ReturnType<typeof servicesLayer>>>
+
+const kinds: Readonly<Record<StatementsJob["kind"], Call>> = {
+  registerPlan: (as) => calls.registerPlan(as, build.newPlan()),
+  registerTasks: (as, job, index) => calls.registerTasks(as, ...RegisterTasksParam.decode(bytesAt(job, index)).tasks),
+  executing: (as, job, index) => calls.moveTask(as, job.keys?.[index] as string, "EXECUTING"),
+  done: (as, job, index) => calls.moveTask(as, job.keys?.[index] as string, "DONE"),
+  functionAction: (as, job, index) => {
     const { action, functionKey } = ApplyFunctionActionParam.decode(bytesAt(job, index))
     return calls.moveFunction(as, functionKey, action.replace("FUNCTION_ACTION_", "") as calls.FunctionMove)
   }
@@ -71,12 +75,7 @@ const recording = (connection: PgConnection.PgConnection, into: Array<Recorded>)
   Layer.effect(
     Database,
     Effect.map(Database, (database) => {
-      const run = (
-        channel: never,
-        body: Effect.Effect<unknown>,
-        prepare: (events: ReadonlyArray<NewEvent>) => Effect.Effect<never>,
-        finish: (value: unknown) => Effect.Effect<unknown>
-      ) =>
+      const run: Database["Service"]["run"] = (channel, { body, finish, prepare }) =>
         Effect.gen(function* () {
           const reads: Array<Statement> = [beginning]
           const writes: Array<Statement> = []
@@ -88,7 +87,8 @@ const recording = (connection: PgConnection.PgConnection, into: Array<Recorded>)
           const now = yield* Effect.cached(
             Effect.map(query("SELECT clock_timestamp() AS now", []), ([row]) => row?.now as Timestamp)
           )
-          const context = Context.make(
+          // The stores alone ask for the session: no body's type tells of it.
+          const context: Context.Context<UnitOfWork> = Context.make(
             Session,
             Session.of({ query, defer: (sql, params) => void writes.push({ sql, params }) })
           ).pipe(
@@ -98,13 +98,13 @@ const recording = (connection: PgConnection.PgConnection, into: Array<Recorded>)
             )
           )
           yield* Effect.orDie(connection.query(beginning.sql))
-          const answer = yield* finish(yield* Effect.provideContext(body, context as never))
+          const answer = yield* finish(yield* Effect.provide(body, context))
           writes.push(append(channel, yield* now, yield* prepare(events)))
           yield* Effect.orDie(connection.query("ROLLBACK"))
           into.push({ reads, writes })
           return [answer, []] as const
         })
-      return Database.of({ ...database, run: run as never })
+      return Database.of({ ...database, run })
     })
   )
 
@@ -116,21 +116,18 @@ const record = async (job: StatementsJob): Promise<ReadonlyArray<Recorded>> => {
     const store = PostgresStore.layer({ url: Redacted.make(job.url), poolSize: 3 })
     const services = servicesLayer({
       version: "bench",
-      retryBudget: "10 seconds" as never,
+      retryBudget: Duration.seconds(10),
       maxEventSize: 2 ** 22,
       ring: { maxEvents: 1, maxBytes: 1 },
       batchSize: 100
     }).pipe(Layer.provideMerge(recording(connection, recorded)), Layer.provideMerge(store))
-    const context = (yield* Layer.build(services)) as Context.Context<Services>
+    const context = yield* Layer.build(services)
     for (let index = 0; index < job.count; index++) {
       const as = calls.caller("MyOrg1MSP", job.channels[index % job.channels.length] as string)
-      yield* Effect.provideContext(
-        kinds[job.kind](as, job, index) as Effect.Effect<unknown, unknown, Services>,
-        context
-      )
+      yield* Effect.provideContext(kinds[job.kind](as, job, index), context)
     }
   })
-  await Effect.runPromise(Effect.scoped(program as Effect.Effect<void, unknown, Scope.Scope>))
+  await Effect.runPromise(Effect.scoped(program))
   return recorded
 }
 
