@@ -1,7 +1,9 @@
 /**
- * An adoption of a large old database (`node bench/adopt.ts [events] [old PostgreSQL URL]`, 200,000 events unless said
- * otherwise): made with SQL, six events and one model for each task, then adopted and verified by the program itself.
- * Prints rates, and the most memory that it held beyond a server that idles.
+ * `npm run program -- bench/adopt.ts [events] [old PostgreSQL URL]`
+ *
+ * An adoption of a large old database (200,000 events unless said otherwise): made with SQL, six events and one model
+ * for each task, then adopted and verified by the program itself. Prints rates, and the most memory that it held beyond
+ * a server that idles.
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process"
 import * as fs from "node:fs/promises"

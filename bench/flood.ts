@@ -1,7 +1,9 @@
 /**
- * `node bench/flood.ts [seconds]`: what one organization that floods the server does to another. The other's calls are
- * measured alone and beside the flood, on a server with its limits and on one without, all in one run. The flood comes
- * from a process of its own: hundreds of calls at once, each repeated as soon as it ends.
+ * `npm run program -- bench/flood.ts [seconds]`
+ *
+ * What one organization that floods the server does to another. The other's calls are measured alone and beside the
+ * flood, on a server with its limits and on one without, all in one run. The flood comes from a process of its own:
+ * hundreds of calls at once, each repeated as soon as it ends.
  */
 import { type ChildProcess, fork } from "node:child_process"
 import { once } from "node:events"

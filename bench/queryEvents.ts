@@ -1,6 +1,8 @@
 /**
- * QueryEvents on a log of 1,000,000 events (`node bench/queryEvents.ts [events]`): what each filter costs on the first
- * page and deep in the log, and the plan that PostgreSQL makes for it. The statements are the server's own.
+ * `npm run program -- bench/queryEvents.ts [events]`
+ *
+ * QueryEvents on a log of 1,000,000 events: what each filter costs on the first page and deep in the log, and the plan
+ * that PostgreSQL makes for it. The statements are the server's own.
  */
 import * as fs from "node:fs/promises"
 import * as os from "node:os"

@@ -1,6 +1,7 @@
 /**
- * `node bench/statements/main.ts [--tasks 1000000] [--events 5000000]`: every statement that the server's calls send, on
- * a channel of that size, by the pages that it looks at.
+ * `npm run program -- bench/statements/main.ts [--tasks 1000000] [--events 5000000]`
+ *
+ * Every statement that the server's calls send, on a channel of that size, by the pages that it looks at.
  */
 import { parseArgs } from "node:util"
 import { worst } from "./Plans.ts"

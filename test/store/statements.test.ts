@@ -1,6 +1,6 @@
 /**
  * What a call costs does not grow with its channel: no statement reads a table from one end to the other, sorts more
- * than a page, or reads rows that it does not want. `node bench/statements/main.ts` looks at the same at full size.
+ * than a page, or reads rows that it does not want. bench/statements looks at the same at full size.
  */
 import { beforeAll, describe, expect, it } from "vitest"
 import { type Ran, worst } from "../../bench/statements/Plans.ts"
