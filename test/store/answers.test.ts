@@ -7,7 +7,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type { SqlError } from "effect/sql/SqlError"
 import { afterEach, beforeEach, expect, it, vi } from "vitest"
-import { Answers, detached, takenAway } from "../../src/layers/postgres/Answers.ts"
+import { Answers, Detached, takenAway } from "../../src/layers/postgres/Answers.ts"
 import { noAnswer } from "../../src/layers/postgres/Connection.ts"
 
 beforeEach(() => {
@@ -25,13 +25,8 @@ const open = () => {
   const ask = (name: string, isSlow = true) => {
     const answer = Deferred.makeUnsafe<string, SqlError>()
     const statement = Deferred.await(answer)
-    const waiting = Effect.runFork(
-      detached(
-        Context.empty(),
-        (lose) => answers.counting(statement, isSlow, lose),
-        (lose) => answers.leave(lose)
-      )
-    )
+    const asked = new Detached(Context.empty(), (lose) => answers.counting(statement, isSlow, lose))
+    const waiting = Effect.runFork(Effect.flatten(asked.await(() => answers.leave(asked.lose))))
     waiting.addObserver((exit) => {
       if (Exit.isFailure(exit)) told.push(name)
     })

@@ -6,6 +6,7 @@
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import { ConnectionError, SqlError } from "effect/sql/SqlError"
 import { noAnswer } from "./Connection.ts"
@@ -34,25 +35,44 @@ interface Asked {
   isLeft: boolean
 }
 
-/**
- * Runs what `make` makes in a fiber that whoever waits for it may leave behind. `lose`, which `make` gets, ends it;
- * `leave` hears of who leaves.
- */
-export const detached = <A>(
-  context: Context.Context<never>,
-  make: (lose: Lose) => Effect.Effect<A, SqlError>,
-  leave: (lose: Lose, fiber: Fiber.Fiber<A, SqlError>) => void
-): Effect.Effect<A, SqlError> =>
-  Effect.callback((resume) => {
-    let lost: SqlError | undefined
-    const lose: Lose = (why) => {
-      lost = why
-      fiber.interruptUnsafe()
-    }
-    const fiber = Effect.runForkWith(context)(make(lose))
-    fiber.addObserver((exit) => resume(lost === undefined ? exit : Effect.fail(lost)))
-    return Effect.sync(() => leave(lose, fiber))
-  })
+/** Work in a fiber that whoever waits for it may leave behind. */
+export class Detached<A> {
+  private readonly fiber: Fiber.Fiber<A, SqlError>
+  private lost: SqlError | undefined
+
+  /** Begins at once what `make` makes. `lose`, which it gets, ends it. */
+  constructor(context: Context.Context<never>, make: (lose: Lose) => Effect.Effect<A, SqlError>) {
+    this.fiber = Effect.runForkWith(context)(make(this.lose))
+  }
+
+  readonly lose: Lose = (why) => {
+    this.lost = why
+    this.fiber.interruptUnsafe()
+  }
+
+  /** Ends it for nobody. */
+  interrupt(): void {
+    this.fiber.interruptUnsafe()
+  }
+
+  /** How it ended, where it has. */
+  poll(): Exit.Exit<A, SqlError> | undefined {
+    const exit = this.fiber.pollUnsafe()
+    return exit && this.told(exit)
+  }
+
+  /** Waits for its end; `leave` hears of who waits no longer. */
+  await(leave: () => void = () => {}): Effect.Effect<Exit.Exit<A, SqlError>> {
+    return Effect.callback((resume) => {
+      this.fiber.addObserver((exit) => resume(Effect.succeed(this.told(exit))))
+      return Effect.sync(leave)
+    })
+  }
+
+  private told(exit: Exit.Exit<A, SqlError>): Exit.Exit<A, SqlError> {
+    return this.lost === undefined ? exit : Exit.fail(this.lost)
+  }
+}
 
 export class Answers {
   /** The slow ones among the statements that are sent and not answered. */
@@ -81,16 +101,10 @@ export class Answers {
     return this.asked.size
   }
 
-  /** Sends a statement at once and waits for its answer. Fails with `noAnswer` when the connection turns out to be lost. */
-  of<A>(statement: Effect.Effect<A, SqlError>, isSlow: boolean): Effect.Effect<A, SqlError> {
-    return detached(
-      this.context,
-      (lose) => this.counting(statement, isSlow, lose),
-      () => {}
-    )
-  }
-
-  /** A statement that counts until it is answered; `lose` is called when the connection turns out to be lost. */
+  /**
+   * A statement that counts until it is answered; `lose` is called, with `noAnswer`, when the connection turns out to be
+   * lost.
+   */
   counting<A>(statement: Effect.Effect<A, SqlError>, isSlow: boolean, lose: Lose): Effect.Effect<A, SqlError> {
     return Effect.suspend(() => {
       const one: Asked = { lose, isSlow, isLeft: false }

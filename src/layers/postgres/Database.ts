@@ -21,7 +21,7 @@ import { type Committed, Database, type PreparedEvent, type Work } from "../../s
 import { Contended, type ReadError, StoreUnfit, type WriteError } from "../../services/store/StoreError.ts"
 import { UnitOfWork } from "../../services/store/UnitOfWork.ts"
 import { Tracing } from "../../services/Tracing.ts"
-import { Answers } from "./Answers.ts"
+import { Answers, Detached } from "./Answers.ts"
 import { timestamp } from "./Codecs.ts"
 import { type ConnectionConfig, connectionConfig, defaultAnswerTimeout, type StatementLogging } from "./Connection.ts"
 import * as Durability from "./Durability.ts"
@@ -163,21 +163,24 @@ class Transaction {
     this.early = early
   }
 
-  private execute(text: string, params: ReadonlyArray<unknown>) {
-    // Slow, all of them: any may wait for a lock.
-    return this.watch(text, this.answers.of(this.connection.query(text, params), true))
+  /** Sends a statement at once. */
+  private send(context: Context.Context<never>, { params, sql }: Statement): Detached<PgConnection.Result> {
+    return new Detached(context, (lose) =>
+      // Slow, all of them: any may wait for a lock.
+      this.watch(sql, this.answers.counting(this.connection.query(sql, params), true, lose))
+    )
   }
 
   /** BEGIN goes out with the first statement; the pipeline keeps their order. */
   readonly query = (text: string, params: ReadonlyArray<unknown>): Effect.Effect<ReadonlyArray<Row>, ReadError> =>
-    Effect.suspend(() => {
-      const statement = Effect.map(this.execute(text, params), (result) => result.rows)
-      if (this.begun) return Effect.mapError(statement, translateInTransaction)
+    Effect.contextWith((context: Context.Context<never>) => {
+      const begin = this.begun ? undefined : this.send(context, beginning)
       this.begun = true
-      const begin = this.execute(beginning.sql, beginning.params)
-      return Effect.mapError(
-        Effect.map(Effect.all([begin, statement], { concurrency: "unbounded" }), ([, rows]) => rows),
-        translateInTransaction
+      const statement = this.send(context, { sql: text, params })
+      const answer = Effect.flatten(statement.await())
+      return (begin === undefined ? answer : Effect.andThen(Effect.flatten(begin.await()), answer)).pipe(
+        Effect.map((result) => result.rows),
+        Effect.mapError(translateInTransaction)
       )
     })
 
@@ -230,19 +233,18 @@ class Transaction {
    */
   private pipeline(statements: ReadonlyArray<Statement>, isEarly: boolean): Effect.Effect<Pipelined> {
     return Effect.gen({ self: this }, function* () {
-      const start = (sql: string, params: ReadonlyArray<unknown>) =>
-        Effect.forkChild(this.execute(sql, params), { startImmediately: true })
-      const fibers: Array<Fiber.Fiber<PgConnection.Result, SqlError>> = []
-      for (const [i, { params, sql }] of statements.entries()) {
-        fibers.push(yield* start(sql, params))
+      const context = yield* Effect.context<never>()
+      const queries: Array<Detached<PgConnection.Result>> = []
+      for (const [i, statement] of statements.entries()) {
+        queries.push(this.send(context, statement))
         // Not behind the last, which may hold the channel's lock until COMMIT.
-        if (isLarge(params) && i < statements.length - 1) yield* Effect.yieldNow
+        if (isLarge(statement.params) && i < statements.length - 1) yield* Effect.yieldNow
       }
       // Some may have been answered already, while others had their turn.
-      const sent = fibers.some((fiber) => hasFailed(fiber.pollUnsafe())) ? "ROLLBACK" : "COMMIT"
-      fibers.push(yield* start(sent, []))
-      if (isEarly) fibers.push(yield* start(Durability.flush.sql, Durability.flush.params))
-      const exits = yield* Effect.forEach(fibers, Fiber.await)
+      const sent = queries.some((query) => hasFailed(query.poll())) ? "ROLLBACK" : "COMMIT"
+      queries.push(this.send(context, { sql: sent, params: [] }))
+      if (isEarly) queries.push(this.send(context, Durability.flush))
+      const exits = yield* Effect.forEach(queries, (query) => query.await())
       return {
         sent,
         statements: exits.slice(0, statements.length),

@@ -10,7 +10,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { SqlError } from "effect/sql/SqlError"
-import { Answers, detached, takenAway } from "./Answers.ts"
+import { Answers, Detached, takenAway } from "./Answers.ts"
 import { noAnswer } from "./Connection.ts"
 import * as Durability from "./Durability.ts"
 import { PoolMetrics } from "./PoolMetrics.ts"
@@ -83,28 +83,27 @@ class Reader {
         if (isSlow) this.comingSlow += by
       }
       let answers: Answers | undefined
-      return detached(
-        this.context,
-        (lose) => {
-          come(1)
-          const read = this.use.during((begun) =>
-            this.pool.use((connection) => {
-              come(-1)
-              begun()
-              const asked = this.answersOf(connection)
-              answers = asked
-              return ask(connection, (statement) => asked.counting(statement, isSlow, lose))
-            })
-          )
-          const left = Effect.sync(() => {
-            if (isComing) come(-1)
+      const reading = new Detached(this.context, (lose) => {
+        come(1)
+        const read = this.use.during((begun) =>
+          this.pool.use((connection) => {
+            come(-1)
+            begun()
+            const asked = this.answersOf(connection)
+            answers = asked
+            return ask(connection, (statement) => asked.counting(statement, isSlow, lose))
           })
-          return Effect.ensuring(read, left)
-        },
-        (lose, fiber) => {
-          if (answers === undefined) fiber.interruptUnsafe()
-          else answers.leave(lose)
-        }
+        )
+        const left = Effect.sync(() => {
+          if (isComing) come(-1)
+        })
+        return Effect.ensuring(read, left)
+      })
+      return Effect.flatten(
+        reading.await(() => {
+          if (answers === undefined) reading.interrupt()
+          else answers.leave(reading.lose)
+        })
       )
     })
   }
