@@ -7,8 +7,9 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type { SqlError } from "effect/sql/SqlError"
 import { afterEach, beforeEach, expect, it, vi } from "vitest"
-import { Answers, Detached, takenAway } from "../../src/layers/postgres/Answers.ts"
+import { Answers, takenAway } from "../../src/layers/postgres/Answers.ts"
 import { noAnswer } from "../../src/layers/postgres/Connection.ts"
+import { Detached } from "../../src/layers/postgres/Detached.ts"
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] })

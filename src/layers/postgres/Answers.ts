@@ -6,10 +6,9 @@
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
 import { ConnectionError, SqlError } from "effect/sql/SqlError"
 import { noAnswer } from "./Connection.ts"
+import type { Lose } from "./Detached.ts"
 
 /** Without an answer for this long a connection is lost that has been asked nothing but what is quick. */
 const quickTimeout = Duration.seconds(10)
@@ -19,9 +18,6 @@ const secondLook = Duration.millis(100)
 
 /** A connection that works for so long at what is slow and was left is given up. */
 const forNobody = Duration.seconds(1)
-
-/** Ends whoever waits for a statement, with why no answer will come. */
-export type Lose = (why: SqlError) => void
 
 /** What those fail with who wait on a connection that is given up for another reason. */
 export const takenAway = new SqlError({
@@ -33,45 +29,6 @@ interface Asked {
   readonly lose: Lose
   readonly isSlow: boolean
   isLeft: boolean
-}
-
-/** Work in a fiber that whoever waits for it may leave behind. */
-export class Detached<A> {
-  private readonly fiber: Fiber.Fiber<A, SqlError>
-  private lost: SqlError | undefined
-
-  /** Begins at once what `make` makes. `lose`, which it gets, ends it. */
-  constructor(context: Context.Context<never>, make: (lose: Lose) => Effect.Effect<A, SqlError>) {
-    this.fiber = Effect.runForkWith(context)(make(this.lose))
-  }
-
-  readonly lose: Lose = (why) => {
-    this.lost = why
-    this.fiber.interruptUnsafe()
-  }
-
-  /** Ends it for nobody. */
-  interrupt(): void {
-    this.fiber.interruptUnsafe()
-  }
-
-  /** How it ended, where it has. */
-  poll(): Exit.Exit<A, SqlError> | undefined {
-    const exit = this.fiber.pollUnsafe()
-    return exit && this.told(exit)
-  }
-
-  /** Waits for its end; `leave` hears of who waits no longer. */
-  await(leave: () => void = () => {}): Effect.Effect<Exit.Exit<A, SqlError>> {
-    return Effect.callback((resume) => {
-      this.fiber.addObserver((exit) => resume(Effect.succeed(this.told(exit))))
-      return Effect.sync(leave)
-    })
-  }
-
-  private told(exit: Exit.Exit<A, SqlError>): Exit.Exit<A, SqlError> {
-    return this.lost === undefined ? exit : Exit.fail(this.lost)
-  }
 }
 
 export class Answers {

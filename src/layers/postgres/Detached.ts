@@ -1,0 +1,47 @@
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import type { SqlError } from "effect/sql/SqlError"
+
+/** Ends what is waited for, with why no answer will come. */
+export type Lose = (why: SqlError) => void
+
+/** Work in a fiber that whoever waits for it may leave behind. */
+export class Detached<A> {
+  private readonly fiber: Fiber.Fiber<A, SqlError>
+  private lost: SqlError | undefined
+
+  /** Begins at once what `make` makes. `lose`, which it gets, ends it. */
+  constructor(context: Context.Context<never>, make: (lose: Lose) => Effect.Effect<A, SqlError>) {
+    this.fiber = Effect.runForkWith(context)(make(this.lose))
+  }
+
+  readonly lose: Lose = (why) => {
+    this.lost = why
+    this.fiber.interruptUnsafe()
+  }
+
+  /** Ends it for nobody. */
+  interrupt(): void {
+    this.fiber.interruptUnsafe()
+  }
+
+  /** How it ended, where it has. */
+  poll(): Exit.Exit<A, SqlError> | undefined {
+    const exit = this.fiber.pollUnsafe()
+    return exit && this.told(exit)
+  }
+
+  /** Waits for its end; `leave` hears of who waits no longer. */
+  await(leave: () => void = () => {}): Effect.Effect<Exit.Exit<A, SqlError>> {
+    return Effect.callback((resume) => {
+      this.fiber.addObserver((exit) => resume(Effect.succeed(this.told(exit))))
+      return Effect.sync(leave)
+    })
+  }
+
+  private told(exit: Exit.Exit<A, SqlError>): Exit.Exit<A, SqlError> {
+    return this.lost !== undefined && Exit.isFailure(exit) ? Exit.fail(this.lost) : exit
+  }
+}
