@@ -50,81 +50,91 @@ export interface Problem {
   readonly why: string
 }
 
+/** What `use` makes of the file system, or puts down why that cannot be, and goes on without. */
+const orPutDown = <A>(problems: Array<Problem>, problem: (error: unknown) => Problem, use: () => Promise<A>) =>
+  Effect.catch(Effect.tryPromise({ try: use, catch: problem }), (found) =>
+    Effect.sync((): A | undefined => {
+      problems.push(found)
+      return undefined
+    })
+  )
+
 /** Reads a file, or puts down why it cannot be used. */
-const using = async <A>(
+const using = <A>(
   problems: Array<Problem>,
   variable: string,
   path: string | undefined,
   use: (content: Buffer) => A
-): Promise<A | undefined> => {
-  if (path === undefined) return undefined
-  try {
-    return use(await readFile(path))
-  } catch (error) {
-    problems.push({ variable, why: `${path}: ${fileProblem(error)}` })
-    return undefined
-  }
-}
+): Effect.Effect<A | undefined> =>
+  path === undefined
+    ? Effect.undefined
+    : orPutDown(
+        problems,
+        (error) => ({ variable, why: `${path}: ${fileProblem(error)}` }),
+        () => readFile(path).then(use)
+      )
 
 const folder = "ORCHESTRATOR_TLS_CLIENT_CA_CERT_DIR"
 
 /** What is in a folder, in order, or why it cannot be read. */
-const namesIn = async (path: string, problems: Array<Problem>): Promise<ReadonlyArray<string>> => {
-  try {
-    return (await readdir(path)).sort()
-  } catch (error) {
-    problems.push({ variable: folder, why: `${path}: ${fileProblem(error, "folder")}` })
-    return []
-  }
-}
+const namesIn = (problems: Array<Problem>, path: string): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.map(
+    orPutDown(
+      problems,
+      (error) => ({ variable: folder, why: `${path}: ${fileProblem(error, "folder")}` }),
+      () => readdir(path)
+    ),
+    (names = []) => names.sort()
+  )
 
 /** A link that leads nowhere is no folder: it is a file that cannot be read. */
-const isFolder = async (path: string): Promise<boolean> => {
-  try {
-    return (await stat(path)).isDirectory()
-  } catch {
-    return false
-  }
-}
+const isFolder = (path: string): Effect.Effect<boolean> =>
+  Effect.promise(() =>
+    stat(path).then(
+      (found) => found.isDirectory(),
+      () => false
+    )
+  )
 
 /** Files in the organizations' folders; links are followed, files beside the folders and folders inside are skipped. */
-const readOrganizations = async (
-  path: string,
-  problems: Array<Problem>
-): Promise<ReadonlyMap<string, ReadonlyArray<CaCertificate>>> => {
-  const organizations = new Map<string, ReadonlyArray<CaCertificate>>()
-  for (const organization of await namesIn(path, problems)) {
-    const inside = join(path, organization)
-    // Mounted secrets keep their content in such folders, and link to it.
-    if (organization.startsWith("..") || !(await isFolder(inside))) continue
-    const known = problems.length
-    const found: Array<CaCertificate> = []
-    for (const name of await namesIn(inside, problems)) {
-      const file = join(inside, name)
-      if (!(await isFolder(file))) found.push(...(await readCas(problems, folder, file)))
+const readOrganizations = (problems: Array<Problem>, path: string): Effect.Effect<TlsFiles["organizations"]> =>
+  Effect.gen(function* () {
+    const organizations = new Map<string, ReadonlyArray<CaCertificate>>()
+    for (const organization of yield* namesIn(problems, path)) {
+      const inside = join(path, organization)
+      // Mounted secrets keep their content in such folders, and link to it.
+      if (organization.startsWith("..") || !(yield* isFolder(inside))) continue
+      const known = problems.length
+      const found: Array<CaCertificate> = []
+      for (const name of yield* namesIn(problems, inside)) {
+        const file = join(inside, name)
+        if (!(yield* isFolder(file))) found.push(...(yield* readCas(problems, folder, file)))
+      }
+      if (found.length === 0 && problems.length === known) {
+        problems.push({ variable: folder, why: `${inside}: it holds no CA certificate` })
+      }
+      organizations.set(organization, found)
     }
-    if (found.length === 0 && problems.length === known) {
-      problems.push({ variable: folder, why: `${inside}: it holds no CA certificate` })
-    }
-    organizations.set(organization, found)
-  }
-  return organizations
-}
+    return organizations
+  })
 
 /** All certificates of a file, each with a key that can be used and compared. */
-const readCas = async (
+const readCas = (
   problems: Array<Problem>,
   variable: string,
-  file: string
-): Promise<ReadonlyArray<CaCertificate>> =>
-  (await using(problems, variable, file, (content) =>
-    certificatesIn(content).map((certificate) => ({
-      file,
-      certificate,
-      key: certificate.publicKey.export({ type: "spki", format: "der" }).toString("base64"),
-      keyId: keyIdOf(certificate)
-    }))
-  )) ?? []
+  file: string | undefined
+): Effect.Effect<ReadonlyArray<CaCertificate>> =>
+  Effect.map(
+    using(problems, variable, file, (content) => certificatesIn(content).map((one) => caOf(file as string, one))),
+    (found) => found ?? []
+  )
+
+const caOf = (file: string, certificate: X509Certificate): CaCertificate => ({
+  file,
+  certificate,
+  key: certificate.publicKey.export({ type: "spki", format: "der" }).toString("base64"),
+  keyId: keyIdOf(certificate)
+})
 
 /** Names that TLS takes for the same are the same here too: it minds neither case nor spaces. */
 const looseSubject = ({ certificate }: CaCertificate): string =>
@@ -158,57 +168,57 @@ const twins = (owners: ReadonlyArray<ReadonlyArray<CaCertificate>>): ReadonlyArr
   return problems
 }
 
-/** Undefined where there are problems, or no certificate or key is named. */
-const readNamed = async (paths: NamedPaths, problems: Array<Problem>): Promise<TlsFiles | undefined> => {
-  let own: X509Certificate | undefined
-  const certificate = await using(problems, "ORCHESTRATOR_TLS_CERT_PATH", paths.certificate, (content) => {
-    own = certificatesIn(content)[0]
-    return content
-  })
-  const key = await using(problems, "ORCHESTRATOR_TLS_KEY_PATH", paths.key, (content) => {
-    const privateKey = privateKeyIn(content)
-    if (own?.checkPrivateKey(privateKey) === false)
-      throw new Error(`it is not the key of the first certificate in ${paths.certificate}`)
-    return content
-  })
-  const serverCas =
-    paths.serverCa === undefined ? [] : await readCas(problems, "ORCHESTRATOR_TLS_SERVER_CA_CERT", paths.serverCa)
-  const organizations: TlsFiles["organizations"] =
-    paths.clientCaFolder === undefined ? new Map() : await readOrganizations(paths.clientCaFolder, problems)
-  const owners = [serverCas, ...organizations.values()]
-  problems.push(...twins(owners))
-  const trusted = owners.flat().map((one) => one.certificate.toString())
-  if (paths.clientCaFolder !== undefined && trusted.length === 0 && problems.length === 0) {
-    problems.push({ variable: folder, why: `${paths.clientCaFolder}: it holds no folder of an organization` })
-  }
-  if (certificate !== undefined && key !== undefined && problems.length === 0) {
-    const refused = refusedByTls({ cert: certificate, key, ca: [...trusted] })
-    const why = `TLS cannot use the certificates: ${refused}`
-    if (refused !== undefined) problems.push({ variable: "ORCHESTRATOR_TLS_CERT_PATH", why })
-  }
-  if (problems.length > 0 || certificate === undefined || own === undefined || key === undefined) return undefined
-  const hash = createHash("sha256").update(certificate).update(key)
-  for (const [organization, certificates] of organizations) {
-    hash.update(`\n${organization}`)
-    for (const one of certificates) hash.update(one.certificate.raw)
-  }
-  return { certificate, own, key, trusted, organizations, fingerprint: hash.update(trusted.join("")).digest("hex") }
+/** What there is to read, and all that is wrong with it. */
+interface Found {
+  /** Undefined where there are problems, or no certificate or key is named. */
+  readonly files: TlsFiles | undefined
+  readonly problems: ReadonlyArray<Problem>
 }
+
+const find = (paths: NamedPaths): Effect.Effect<Found> =>
+  Effect.gen(function* () {
+    const problems: Array<Problem> = []
+    const certificates = yield* using(problems, "ORCHESTRATOR_TLS_CERT_PATH", paths.certificate, (content) => ({
+      content,
+      own: certificatesIn(content)[0] as X509Certificate
+    }))
+    const key = yield* using(problems, "ORCHESTRATOR_TLS_KEY_PATH", paths.key, (content) => {
+      const privateKey = privateKeyIn(content)
+      if (certificates?.own.checkPrivateKey(privateKey) === false)
+        throw new Error(`it is not the key of the first certificate in ${paths.certificate}`)
+      return content
+    })
+    const serverCas = yield* readCas(problems, "ORCHESTRATOR_TLS_SERVER_CA_CERT", paths.serverCa)
+    const organizations: TlsFiles["organizations"] =
+      paths.clientCaFolder === undefined ? new Map() : yield* readOrganizations(problems, paths.clientCaFolder)
+    const owners = [serverCas, ...organizations.values()]
+    problems.push(...twins(owners))
+    const trusted = owners.flat().map((one) => one.certificate.toString())
+    if (paths.clientCaFolder !== undefined && trusted.length === 0 && problems.length === 0) {
+      problems.push({ variable: folder, why: `${paths.clientCaFolder}: it holds no folder of an organization` })
+    }
+    if (problems.length > 0 || certificates === undefined || key === undefined) return { files: undefined, problems }
+    const { content: certificate, own } = certificates
+    const refused = refusedByTls({ cert: certificate, key, ca: [...trusted] })
+    if (refused !== undefined) {
+      const why = `TLS cannot use the certificates: ${refused}`
+      return { files: undefined, problems: [{ variable: "ORCHESTRATOR_TLS_CERT_PATH", why }] }
+    }
+    const hash = createHash("sha256").update(certificate).update(key)
+    for (const [organization, cas] of organizations) {
+      hash.update(`\n${organization}`)
+      for (const one of cas) hash.update(one.certificate.raw)
+    }
+    const fingerprint = hash.update(trusted.join("")).digest("hex")
+    return { files: { certificate, own, key, trusted, organizations, fingerprint }, problems }
+  })
 
 /** All files, or everything that is wrong with them. */
 export const read = (paths: TlsPaths): Effect.Effect<TlsFiles, ReadonlyArray<Problem>> =>
-  Effect.suspend(() => {
-    const problems: Array<Problem> = []
-    return Effect.flatMap(
-      Effect.promise(() => readNamed(paths, problems)),
-      (files) => (files === undefined ? Effect.fail(problems) : Effect.succeed(files))
-    )
-  })
+  Effect.flatMap(find(paths), ({ files, problems }) =>
+    files === undefined ? Effect.fail(problems) : Effect.succeed(files)
+  )
 
 /** What is wrong with the files that are named. */
 export const check = (paths: NamedPaths): Effect.Effect<ReadonlyArray<Problem>> =>
-  Effect.promise(async () => {
-    const problems: Array<Problem> = []
-    await readNamed(paths, problems)
-    return problems
-  })
+  Effect.map(find(paths), ({ problems }) => problems)
