@@ -83,6 +83,11 @@ const outputsProblem = (outputs: ReadonlyMap<string, typeof NewTaskOutput.Type>)
     ]
   })
 
+const havePermissions = (
+  outputs: ReadonlyMap<string, typeof NewTaskOutput.Type>
+): outputs is ReadonlyMap<string, { readonly permissions: NewPermissions; readonly transient: boolean }> =>
+  [...outputs.values()].every(({ permissions }) => permissions !== undefined)
+
 export const NewComputeTask = Schema.Struct({
   key: KeyInput,
   functionKey: KeyInput,
@@ -91,13 +96,13 @@ export const NewComputeTask = Schema.Struct({
   worker: AnyText,
   metadata: MetadataInput,
   inputs: Schema.Array(NewTaskInput),
-  outputs: Schema.ReadonlyMap(Schema.String, NewTaskOutput).check(Schema.makeFilter(outputsProblem))
+  outputs: Schema.ReadonlyMap(Schema.String, NewTaskOutput)
+    .check(Schema.makeFilter(outputsProblem))
+    .pipe(Schema.refine(havePermissions))
 })
 
 /** A valid registration: every output has permissions. */
-export interface NewComputeTask extends Omit<typeof NewComputeTask.Type, "outputs"> {
-  readonly outputs: ReadonlyMap<string, { readonly permissions: NewPermissions; readonly transient: boolean }>
-}
+export interface NewComputeTask extends Schema.Schema.Type<typeof NewComputeTask> {}
 
 /** A batch as a client sends it: parents may come after their children. */
 export interface NewComputeTasksMessage {
@@ -112,12 +117,7 @@ const referenceViolations = ({ inputs }: typeof NewComputeTask.Encoded): Readonl
   )
 
 /** Checks all tasks of a batch (behaviour.md, section 2). */
-export const validateNew = Validation.makeBatch(
-  "computetask",
-  "tasks",
-  NewComputeTask as unknown as Schema.Codec<NewComputeTask, typeof NewComputeTask.Encoded>,
-  referenceViolations
-)
+export const validateNew = Validation.makeBatch("computetask", "tasks", NewComputeTask, referenceViolations)
 
 /** The reason that a client gives for an action: any text. */
 export const validateLog = Validation.make("computetask", Schema.Struct({ log: AnyText }))

@@ -24,21 +24,19 @@ export const FailureReport = Schema.Struct({
 })
 export interface FailureReport extends Schema.Schema.Type<typeof FailureReport> {}
 
+const isErrorType = Schema.is(ErrorType)
+
 const knownType = (text: string): string | undefined =>
   text === "ERROR_TYPE_UNSPECIFIED" ? "cannot be blank" : isErrorType(text) ? undefined : "must be a known error type"
 
-const isErrorType = Schema.is(ErrorType)
-
 export const NewFailureReport = Schema.Struct({
   assetKey: KeyInput,
-  errorType: Schema.String.check(Schema.makeFilter(knownType)),
+  errorType: Schema.String.check(Schema.makeFilter(knownType)).pipe(Schema.refine(isErrorType)),
   /** An unset one passes: the service refuses it as a bad request. */
   assetType: Schema.Literals(["FAILED_ASSET_UNKNOWN", ...FailedAssetKind.literals]),
   logsAddress: Schema.optional(AddressableInput)
 })
-export interface NewFailureReport extends Omit<typeof NewFailureReport.Type, "errorType"> {
-  readonly errorType: ErrorType
-}
+export interface NewFailureReport extends Schema.Schema.Type<typeof NewFailureReport> {}
 
 /** A registration as a client sends it. */
 export type NewFailureReportMessage = Validation.Message<typeof NewFailureReport.Encoded>
@@ -50,8 +48,4 @@ const logsViolations = (message: NewFailureReportMessage): ReadonlyArray<FieldVi
 }
 
 /** Checks a registration: logs belong to BUILD and EXECUTION errors (behaviour.md, section 2). */
-export const validateNew = Validation.make(
-  "failurereport",
-  NewFailureReport as unknown as Schema.Codec<NewFailureReport, typeof NewFailureReport.Encoded>,
-  logsViolations
-)
+export const validateNew = Validation.make("failurereport", NewFailureReport, logsViolations)

@@ -34,14 +34,17 @@ export const Function = Schema.Struct({
 export interface Function extends Schema.Schema.Type<typeof Function> {}
 
 // Maps are named as a whole in errors, so a rule on an entry is a rule on the map.
-const Loose = Schema.ReadonlyMap(
-  Schema.String,
-  Schema.Struct({ kind: Schema.String, multiple: Schema.Boolean, optional: Schema.optionalKey(Schema.Boolean) })
-)
-type Loose = typeof Loose.Type
+const AnyInputs = Schema.ReadonlyMap(Schema.String, Schema.Struct({ ...FunctionInput.fields, kind: Schema.String }))
+const AnyOutputs = Schema.ReadonlyMap(Schema.String, Schema.Struct({ ...FunctionOutput.fields, kind: Schema.String }))
 
 const isInputKind = Schema.is(InputKind)
 const isOutputKind = Schema.is(OutputKind)
+
+const areInputs = (inputs: typeof AnyInputs.Type): inputs is ReadonlyMap<string, FunctionInput> =>
+  [...inputs.values()].every(({ kind }) => isInputKind(kind))
+
+const areOutputs = (outputs: typeof AnyOutputs.Type): outputs is ReadonlyMap<string, FunctionOutput> =>
+  [...outputs.values()].every(({ kind }) => isOutputKind(kind))
 
 const identifierProblem = (identifier: string): string | undefined => {
   const problem = lengthProblem(identifier, 1, 100)
@@ -49,7 +52,7 @@ const identifierProblem = (identifier: string): string | undefined => {
 }
 
 /** What the data inputs of a function are to each other. */
-const dataProblems = (inputs: Loose): ReadonlyArray<string> => {
+const dataProblems = (inputs: typeof AnyInputs.Type): ReadonlyArray<string> => {
   const kinds = [...inputs.values()].map(({ kind }) => kind)
   const managers = kinds.filter((kind) => kind === "ASSET_DATA_MANAGER").length
   return [
@@ -60,7 +63,7 @@ const dataProblems = (inputs: Loose): ReadonlyArray<string> => {
   ]
 }
 
-const inputsProblem = (inputs: Loose): string | undefined => {
+const inputsProblem = (inputs: typeof AnyInputs.Type): string | undefined => {
   const ofEntries = entryProblems(inputs, (identifier, { kind, multiple, optional }) => {
     const name = JSON.stringify(identifier)
     return [
@@ -75,7 +78,7 @@ const inputsProblem = (inputs: Loose): string | undefined => {
   return problems.length === 0 ? undefined : asOne(problems)
 }
 
-const outputsProblem = (outputs: Loose): string | undefined =>
+const outputsProblem = (outputs: typeof AnyOutputs.Type): string | undefined =>
   entryProblems(outputs, (identifier, { kind, multiple }) => {
     const name = JSON.stringify(identifier)
     return [
@@ -92,24 +95,18 @@ export const NewFunction = Schema.Struct({
   archive: AddressableInput,
   newPermissions: NewPermissions,
   metadata: MetadataInput,
-  inputs: Loose.check(Schema.makeFilter(inputsProblem)),
-  outputs: Loose.check(Schema.makeFilter(outputsProblem))
+  inputs: AnyInputs.check(Schema.makeFilter(inputsProblem)).pipe(Schema.refine(areInputs)),
+  outputs: AnyOutputs.check(Schema.makeFilter(outputsProblem)).pipe(Schema.refine(areOutputs))
 })
 
 /** A valid registration: identifiers and kinds are as the rules want them. */
-export interface NewFunction extends Omit<typeof NewFunction.Type, "inputs" | "outputs"> {
-  readonly inputs: ReadonlyMap<string, FunctionInput>
-  readonly outputs: ReadonlyMap<string, FunctionOutput>
-}
+export interface NewFunction extends Schema.Schema.Type<typeof NewFunction> {}
 
 /** A registration as a client sends it. */
 export type NewFunctionMessage = Validation.Message<typeof NewFunction.Encoded>
 
 /** Checks a registration (behaviour.md, section 2). */
-export const validateNew = Validation.make(
-  "function",
-  NewFunction as unknown as Schema.Codec<NewFunction, typeof NewFunction.Encoded>
-)
+export const validateNew = Validation.make("function", NewFunction)
 
 /** An update: the name is replaced; the image too, when its checksum is not empty. */
 export const FunctionUpdate = Schema.Struct({ key: KeyInput, name: Name, image: Schema.optional(Addressable) })
