@@ -28,7 +28,7 @@ import { byKey, filterText, orNotFound, requiredKey } from "./Lookup.ts"
 import { RequestContext } from "./RequestContext.ts"
 import { ComputePlanStore } from "./store/ComputePlanStore.ts"
 import type { ReadError } from "./store/StoreError.ts"
-import { emit, emitAll, read, type UnitOfWork } from "./store/UnitOfWork.ts"
+import { emitEvents, readTogether, type UnitOfWork } from "./store/UnitOfWork.ts"
 
 /** Compute plans: their registration, and how they end (behaviour.md, section 4). */
 export class ComputePlans extends Context.Service<
@@ -83,11 +83,11 @@ export class ComputePlans extends Context.Service<
       const register = Effect.fnUntraced(function* (message: NewComputePlanMessage) {
         const { channel, requester } = yield* RequestContext
         const input = yield* validateNew(message)
-        const { isTaken, time } = yield* read({ isTaken: store.isTaken(input.key) })
+        const { isTaken, time } = yield* readTogether({ isTaken: store.isTaken(input.key) })
         if (isTaken) return yield* Conflict.exists("computeplan", input.key)
         const plan: ComputePlan = { ...input, owner: requester, creationDate: time }
         yield* store.insert(channel, plan)
-        yield* emit(Event.created({ kind: "ASSET_COMPUTE_PLAN", asset: plan }))
+        yield* emitEvents([Event.created({ kind: "ASSET_COMPUTE_PLAN", asset: plan })])
         return plan
       })
 
@@ -109,12 +109,14 @@ export class ComputePlans extends Context.Service<
       /** The plan, locked. */
       const locked = Effect.fnUntraced(function* (key: Key) {
         const { channel } = yield* RequestContext
-        const { plans, time } = yield* read({ plans: store.lock(channel, [key]) })
+        const { plans, time } = yield* readTogether({ plans: store.lock(channel, [key]) })
         return { plan: yield* orNotFound("computeplan", key, Option.fromUndefinedOr(plans[0])), time }
       })
 
       const save = (plan: ComputePlan, event: Event.NewEvent) =>
-        Effect.flatMap(RequestContext, ({ channel }) => Effect.andThen(store.update(channel, [plan]), emit(event)))
+        Effect.flatMap(RequestContext, ({ channel }) =>
+          Effect.andThen(store.update(channel, [plan]), emitEvents([event]))
+        )
 
       const update = Effect.fnUntraced(function* (message: ComputePlanUpdateMessage) {
         const { requester } = yield* RequestContext
@@ -164,7 +166,7 @@ export class ComputePlans extends Context.Service<
           if (plan !== undefined && !isTerminated(plan)) ended.push({ ...plan, failureDate: time })
         }
         yield* store.update(channel, ended)
-        yield* emitAll(ended.map((asset) => Event.changed({ kind: "ASSET_COMPUTE_PLAN", asset })))
+        yield* emitEvents(ended.map((asset) => Event.changed({ kind: "ASSET_COMPUTE_PLAN", asset })))
       })
 
       return ComputePlans.of({ register, get, query, update, applyAction, isRunning, fail })

@@ -42,7 +42,7 @@ import { FunctionStore } from "./store/FunctionStore.ts"
 import { ModelStore } from "./store/ModelStore.ts"
 import { OrganizationStore } from "./store/OrganizationStore.ts"
 import type { ReadError } from "./store/StoreError.ts"
-import { emit, emitAll, read, type UnitOfWork } from "./store/UnitOfWork.ts"
+import { emitEvents, readTogether, type UnitOfWork } from "./store/UnitOfWork.ts"
 import { registerAll } from "./TaskRegistration.ts"
 import { afterCommit } from "./Transaction.ts"
 
@@ -124,7 +124,7 @@ export class ComputeTasks extends Context.Service<
         if (message.tasks.length === 0) return yield* new BadRequest({ message: "no task to register" })
         const tasks = yield* validateNew(message.tasks)
         const names = namesOf(tasks)
-        const found = yield* read({
+        const found = yield* readTogether({
           functions: functions.share(channel, names.functions),
           parents: store.share(channel, names.parents),
           taken: store.taken(names.tasks),
@@ -140,7 +140,7 @@ export class ComputeTasks extends Context.Service<
         const sorted = yield* sortTasks(tasks, (key) => registered.has(key))
         const made = yield* registerAll(sorted, found, requester)
         yield* store.insert(channel, made)
-        yield* emitAll(made.map((asset) => Event.created({ kind: "ASSET_COMPUTE_TASK", asset })))
+        yield* emitEvents(made.map((asset) => Event.created({ kind: "ASSET_COMPUTE_TASK", asset })))
         yield* afterCommit(Metrics.tasksRegistered(channel, made.length))
         return made
       })
@@ -177,7 +177,7 @@ export class ComputeTasks extends Context.Service<
         const status = yield* Effect.fromResult(follow(taskTransitions, transition, task.status))
         const moved: ComputeTask = { ...task, status }
         yield* store.setStatus(channel, [task.key], status)
-        yield* emit(Event.changed({ kind: "ASSET_COMPUTE_TASK", asset: moved }, change))
+        yield* emitEvents([Event.changed({ kind: "ASSET_COMPUTE_TASK", asset: moved }, change)])
         yield* afterCommit(Metrics.tasksUpdated(channel, status, 1))
         return moved
       })
@@ -193,7 +193,7 @@ export class ComputeTasks extends Context.Service<
           children.map((child) => child.key),
           status
         )
-        yield* emitAll(
+        yield* emitEvents(
           children.map((child) =>
             Event.changed({ kind: "ASSET_COMPUTE_TASK", asset: { ...child, status } }, { reason })
           )
@@ -207,11 +207,11 @@ export class ComputeTasks extends Context.Service<
         Effect.gen(function* () {
           const { channel } = yield* RequestContext
           if (transition === "transitionDone") {
-            const found = yield* read({ family: store.lockForDone(channel, key) })
+            const found = yield* readTogether({ family: store.lockForDone(channel, key) })
             const { released, task } = yield* orNotFound("computetask", key, found.family)
             return { task, released, plans: [], time: found.time }
           }
-          const found = yield* read({
+          const found = yield* readTogether({
             task: store.lock(channel, key),
             plan: transition === "transitionFailed" ? planStore.lockOfTask(channel, key) : Effect.succeed(Option.none())
           })

@@ -26,7 +26,7 @@ import { RequestContext } from "./RequestContext.ts"
 import { DataManagerStore } from "./store/DataManagerStore.ts"
 import { OrganizationStore } from "./store/OrganizationStore.ts"
 import type { ReadError } from "./store/StoreError.ts"
-import { emit, read, type UnitOfWork } from "./store/UnitOfWork.ts"
+import { emitEvents, readTogether, type UnitOfWork } from "./store/UnitOfWork.ts"
 
 /** Data managers and datasets (behaviour.md, section 4). */
 export class DataManagers extends Context.Service<
@@ -64,7 +64,10 @@ export class DataManagers extends Context.Service<
       const register = Effect.fnUntraced(function* (message: NewDataManagerMessage) {
         const { channel, requester } = yield* RequestContext
         const { logsPermission, newPermissions, ...rest } = yield* validateNew(message)
-        const found = yield* read({ isTaken: store.isTaken(rest.key), organizations: organizations.all(channel) })
+        const found = yield* readTogether({
+          isTaken: store.isTaken(rest.key),
+          organizations: organizations.all(channel)
+        })
         if (found.isTaken) return yield* Conflict.exists("datamanager", rest.key)
         const { grant } = grants(found.organizations, requester)
         const manager: DataManager = {
@@ -75,7 +78,7 @@ export class DataManagers extends Context.Service<
           permissions: Permission.forBoth(yield* grant(newPermissions))
         }
         yield* store.insert(channel, manager)
-        yield* emit(Event.created({ kind: "ASSET_DATA_MANAGER", asset: manager }))
+        yield* emitEvents([Event.created({ kind: "ASSET_DATA_MANAGER", asset: manager })])
         return manager
       })
 
@@ -97,14 +100,14 @@ export class DataManagers extends Context.Service<
       const update = Effect.fnUntraced(function* (message: DataManagerUpdateMessage) {
         const { channel, requester } = yield* RequestContext
         const { key, name } = yield* validateUpdate(message)
-        const found = yield* read({ manager: store.lock(channel, key) })
+        const found = yield* readTogether({ manager: store.lock(channel, key) })
         const manager = yield* orNotFound("datamanager", key, found.manager)
         if (manager.owner !== requester) {
           return yield* new PermissionDenied({ message: "requester does not own the data manager" })
         }
         const renamed: DataManager = { ...manager, name }
         yield* store.update(channel, renamed)
-        yield* emit(Event.updated({ kind: "ASSET_DATA_MANAGER", asset: renamed }))
+        yield* emitEvents([Event.updated({ kind: "ASSET_DATA_MANAGER", asset: renamed })])
       })
 
       return DataManagers.of({ register, get, getDataset, query, update })

@@ -20,7 +20,7 @@ import { RequestContext } from "./RequestContext.ts"
 import { DataManagerStore } from "./store/DataManagerStore.ts"
 import { DataSampleStore } from "./store/DataSampleStore.ts"
 import type { ReadError } from "./store/StoreError.ts"
-import { emitAll, read, type UnitOfWork } from "./store/UnitOfWork.ts"
+import { emitEvents, readTogether, type UnitOfWork } from "./store/UnitOfWork.ts"
 
 /** Data samples, registered and updated in batches (behaviour.md, section 4). */
 export class DataSamples extends Context.Service<
@@ -57,7 +57,7 @@ export class DataSamples extends Context.Service<
         if (messages.length === 0) return []
         const { channel, requester } = yield* RequestContext
         // All keys that are ones, so that one round trip answers for every sample; each is validated in its turn.
-        const found = yield* read({
+        const found = yield* readTogether({
           managers: managers.many(channel, uniqueKeys(messages.flatMap((message) => message.dataManagerKeys))),
           taken: store.taken(uniqueKeys(messages.map((message) => message.key)))
         })
@@ -77,14 +77,14 @@ export class DataSamples extends Context.Service<
         }
         const registered = [...samples.values()]
         yield* store.insert(channel, registered)
-        yield* emitAll(registered.map((asset) => Event.created({ kind: "ASSET_DATA_SAMPLE", asset })))
+        yield* emitEvents(registered.map((asset) => Event.created({ kind: "ASSET_DATA_SAMPLE", asset })))
         return registered
       })
 
       const update = Effect.fnUntraced(function* (message: DataSamplesUpdateMessage) {
         const { channel, requester } = yield* RequestContext
         const { dataManagerKeys, keys } = yield* validateUpdate(message)
-        const found = yield* read({
+        const found = yield* readTogether({
           samples: store.lock(channel, [...new Set(keys)]),
           managers: managers.many(channel, [...new Set(dataManagerKeys)])
         })
@@ -102,7 +102,7 @@ export class DataSamples extends Context.Service<
           })
         }
         yield* store.update(channel, [...updated.values()])
-        yield* emitAll(
+        yield* emitEvents(
           keys.map((key) => Event.updated({ kind: "ASSET_DATA_SAMPLE", asset: updated.get(key) as DataSample }))
         )
       })

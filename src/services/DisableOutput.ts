@@ -13,7 +13,7 @@ import { orNotFound, requiredKey } from "./Lookup.ts"
 import { RequestContext } from "./RequestContext.ts"
 import { ComputeTaskStore } from "./store/ComputeTaskStore.ts"
 import { ModelStore, type OutputModel } from "./store/ModelStore.ts"
-import { emitAll, read } from "./store/UnitOfWork.ts"
+import { emitEvents, readTogether } from "./store/UnitOfWork.ts"
 
 /** The call, on the stores that it needs. */
 export const disableOutput = Effect.gen(function* () {
@@ -22,7 +22,7 @@ export const disableOutput = Effect.gen(function* () {
   return Effect.fnUntraced(function* (text: string, identifier: string) {
     const { channel, requester } = yield* RequestContext
     const key = yield* requiredKey("computetask", "compute_task_key", text)
-    const found = yield* read({
+    const found = yield* readTogether({
       task: store.lockWithChildren(channel, key),
       models: models.ofTasks(channel, [key])
     })
@@ -37,7 +37,7 @@ export const disableOutput = Effect.gen(function* () {
       channel,
       held.map((model) => model.key)
     )
-    yield* emitAll(held.map(({ address: _, ...asset }) => Event.disabled({ kind: "ASSET_MODEL", asset })))
+    yield* emitEvents(held.map(({ address: _, ...asset }) => Event.disabled({ kind: "ASSET_MODEL", asset })))
   })
 })
 

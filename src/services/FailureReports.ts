@@ -17,7 +17,7 @@ import { orNotFound, requiredKey } from "./Lookup.ts"
 import { RequestContext } from "./RequestContext.ts"
 import { FailureReportStore } from "./store/FailureReportStore.ts"
 import type { ReadError } from "./store/StoreError.ts"
-import { emit, UnitOfWork } from "./store/UnitOfWork.ts"
+import { emitEvents, UnitOfWork } from "./store/UnitOfWork.ts"
 
 const reason = "failure report registered"
 
@@ -65,7 +65,7 @@ export class FailureReports extends Context.Service<
           owner: requester
         }
         yield* store.insert(channel, report)
-        yield* emit(Event.created({ kind: "ASSET_FAILURE_REPORT", asset: report }))
+        yield* emitEvents([Event.created({ kind: "ASSET_FAILURE_REPORT", asset: report })])
         return report
       })
 

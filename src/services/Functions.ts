@@ -42,7 +42,7 @@ import { ComputeTaskStore, type FollowingTask } from "./store/ComputeTaskStore.t
 import { FunctionStore } from "./store/FunctionStore.ts"
 import { OrganizationStore } from "./store/OrganizationStore.ts"
 import type { ReadError } from "./store/StoreError.ts"
-import { emit, emitAll, read, type UnitOfWork } from "./store/UnitOfWork.ts"
+import { emitEvents, readTogether, type UnitOfWork } from "./store/UnitOfWork.ts"
 import { afterCommit } from "./Transaction.ts"
 
 /** Functions: their registration, and their build with what it does to tasks (behaviour.md, section 4). */
@@ -100,7 +100,10 @@ export class Functions extends Context.Service<
       const register = Effect.fnUntraced(function* (message: NewFunctionMessage) {
         const { channel, requester } = yield* RequestContext
         const { newPermissions, ...input } = yield* validateNew(message)
-        const found = yield* read({ isTaken: store.isTaken(input.key), organizations: organizations.all(channel) })
+        const found = yield* readTogether({
+          isTaken: store.isTaken(input.key),
+          organizations: organizations.all(channel)
+        })
         if (found.isTaken) return yield* Conflict.exists("function", input.key)
         const permission = yield* grants(found.organizations, requester).grant(newPermissions)
         const fn: Function = {
@@ -112,7 +115,7 @@ export class Functions extends Context.Service<
           image: Addressable.none
         }
         yield* store.insert(channel, fn)
-        yield* emit(Event.created({ kind: "ASSET_FUNCTION", asset: fn }))
+        yield* emitEvents([Event.created({ kind: "ASSET_FUNCTION", asset: fn })])
         return fn
       })
 
@@ -134,7 +137,7 @@ export class Functions extends Context.Service<
       const update = Effect.fnUntraced(function* (message: FunctionUpdateMessage) {
         const { channel, requester } = yield* RequestContext
         const input = yield* validateUpdate(message)
-        const found = yield* read({ fn: store.lock(channel, input.key) })
+        const found = yield* readTogether({ fn: store.lock(channel, input.key) })
         const fn = yield* orNotFound("function", input.key, found.fn)
         if (fn.owner !== requester) {
           return yield* new PermissionDenied({ message: "requester does not own the function" })
@@ -147,12 +150,12 @@ export class Functions extends Context.Service<
         }
         const updated: Function = { ...fn, name: input.name, image }
         yield* store.update(channel, updated)
-        yield* emit(Event.updated({ kind: "ASSET_FUNCTION", asset: updated }))
+        yield* emitEvents([Event.updated({ kind: "ASSET_FUNCTION", asset: updated })])
       })
 
       const transition = Effect.fnUntraced(function* (key: Key, transition: FunctionTransition, reason: string) {
         const { channel, requester } = yield* RequestContext
-        const found = yield* read({
+        const found = yield* readTogether({
           fn: store.lock(channel, key),
           following: tasks.lockOfFunction(channel, key, followingTasks[transition]),
           plans: transition === "transitionFailed" ? planStore.lockOfFunction(channel, key) : Effect.succeed([])
@@ -164,12 +167,12 @@ export class Functions extends Context.Service<
         const status = yield* Effect.fromResult(follow(functionTransitions, transition, fn.status))
         const changed: Function = { ...fn, status }
         yield* store.update(channel, changed)
-        yield* emit(Event.changed({ kind: "ASSET_FUNCTION", asset: changed }, { reason }))
+        yield* emitEvents([Event.changed({ kind: "ASSET_FUNCTION", asset: changed }, { reason })])
 
         const taskReason = transition === "transitionReady" ? `Function ${key} finished building` : reason
         const moves = found.following.map((one) => ({ task: one.task, by: taskTransition(transition, one) }))
         const moved = moves.map(({ by, task }): ComputeTask => ({ ...task, status: taskTransitions[by].to }))
-        yield* emitAll(
+        yield* emitEvents(
           moved.map((asset) => Event.changed({ kind: "ASSET_COMPUTE_TASK", asset }, { reason: taskReason }))
         )
         for (const by of possibleTransitions[transition]) {

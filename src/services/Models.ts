@@ -13,7 +13,7 @@ import { RequestContext } from "./RequestContext.ts"
 import { ComputeTaskStore, type TaskWithFunction } from "./store/ComputeTaskStore.ts"
 import { ModelStore, type OutputModel } from "./store/ModelStore.ts"
 import type { ReadError } from "./store/StoreError.ts"
-import { emitAll, read, type UnitOfWork } from "./store/UnitOfWork.ts"
+import { emitEvents, readTogether, type UnitOfWork } from "./store/UnitOfWork.ts"
 
 type RegistrationError = InvalidAsset | BadRequest | NotFound | OutputRefusal | Conflict
 
@@ -50,7 +50,7 @@ export class Models extends Context.Service<
           onNone: () => Effect.map(validateNew(first, 0), (model) => model.computeTaskKey),
           onSome: Effect.succeed
         })
-        const found = yield* read({
+        const found = yield* readTogether({
           task: tasks.lock(channel, taskKey),
           held: store.ofTasks(channel, [taskKey]),
           taken: store.taken(messages.flatMap((message) => Option.toArray(parse(message.key))))
@@ -77,7 +77,7 @@ export class Models extends Context.Service<
           models.push(make(input, parent, requester, found.time))
         }
         yield* store.insert(channel, models)
-        yield* emitAll(models.flatMap(events))
+        yield* emitEvents(models.flatMap(events))
         return models.map(({ model }) => model)
       })
 

@@ -8,7 +8,7 @@ import { type NewOrganization, type Organization, validateNew } from "../schema/
 import { RequestContext } from "./RequestContext.ts"
 import { OrganizationStore } from "./store/OrganizationStore.ts"
 import type { ReadError } from "./store/StoreError.ts"
-import { emit, read, type UnitOfWork } from "./store/UnitOfWork.ts"
+import { emitEvents, readTogether, type UnitOfWork } from "./store/UnitOfWork.ts"
 
 /** The members of a channel (behaviour.md, section 4). */
 export class Organizations extends Context.Service<
@@ -37,11 +37,11 @@ export class Organizations extends Context.Service<
       const register = Effect.fnUntraced(function* (message: NewOrganization) {
         const { channel, requester } = yield* RequestContext
         const { address } = yield* validateNew(message)
-        const { organizations, time } = yield* read({ organizations: store.all(channel) })
+        const { organizations, time } = yield* readTogether({ organizations: store.all(channel) })
         if (organizations.some((one) => one.id === requester)) return yield* Conflict.exists("organization", requester)
         const organization: Organization = { id: requester, creationDate: time, address }
         yield* store.insert(channel, organization)
-        yield* emit(Event.created({ kind: "ASSET_ORGANIZATION", asset: organization }))
+        yield* emitEvents([Event.created({ kind: "ASSET_ORGANIZATION", asset: organization })])
         return organization
       })
 

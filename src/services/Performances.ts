@@ -12,7 +12,7 @@ import { RequestContext } from "./RequestContext.ts"
 import { ComputeTaskStore } from "./store/ComputeTaskStore.ts"
 import { PerformanceStore } from "./store/PerformanceStore.ts"
 import type { ReadError } from "./store/StoreError.ts"
-import { emit, read, type UnitOfWork } from "./store/UnitOfWork.ts"
+import { emitEvents, readTogether, type UnitOfWork } from "./store/UnitOfWork.ts"
 
 type RegistrationError = InvalidAsset | NotFound | OutputRefusal | Conflict
 
@@ -47,7 +47,7 @@ export class Performances extends Context.Service<
         const { channel, requester } = yield* RequestContext
         const input = yield* validateNew(message)
         const { computeTaskKey: taskKey, computeTaskOutputIdentifier: identifier } = input
-        const found = yield* read({ task: tasks.lock(channel, taskKey), held: store.ofTask(channel, taskKey) })
+        const found = yield* readTogether({ task: tasks.lock(channel, taskKey), held: store.ofTask(channel, taskKey) })
         const task = yield* orNotFound("computetask", taskKey, found.task)
         yield* openOutput(task, identifier, "ASSET_PERFORMANCE", requester)
         if (found.held.some((one) => one.computeTaskOutputIdentifier === identifier)) {
@@ -55,7 +55,7 @@ export class Performances extends Context.Service<
         }
         const performance: Performance = { ...input, creationDate: found.time }
         yield* store.insert(channel, performance)
-        yield* emit(
+        yield* emitEvents([
           Event.created({ kind: "ASSET_PERFORMANCE", asset: performance }),
           Event.created({
             kind: "ASSET_COMPUTE_TASK_OUTPUT_ASSET",
@@ -66,7 +66,7 @@ export class Performances extends Context.Service<
               assetKey: keyOf(taskKey, identifier)
             }
           })
-        )
+        ])
         return performance
       })
 

@@ -8,7 +8,7 @@ import { type ProfilingStepMessage, validateNew } from "../schema/ProfilingStep.
 import { RequestContext } from "./RequestContext.ts"
 import { ProfilingStore } from "./store/ProfilingStore.ts"
 import type { ReadError } from "./store/StoreError.ts"
-import { emit, read, type UnitOfWork } from "./store/UnitOfWork.ts"
+import { emitEvents, readTogether, type UnitOfWork } from "./store/UnitOfWork.ts"
 
 /** Profiling steps, which can be read from events only (behaviour.md, section 4). */
 export class Profiling extends Context.Service<
@@ -28,8 +28,8 @@ export class Profiling extends Context.Service<
       const register = Effect.fnUntraced(function* (message: ProfilingStepMessage) {
         const { channel } = yield* RequestContext
         const step = yield* validateNew(message)
-        const { isNew } = yield* read({ isNew: store.add(channel, step) })
-        if (isNew) yield* emit(Event.created({ kind: "ASSET_PROFILING_STEP", asset: step }))
+        const { isNew } = yield* readTogether({ isNew: store.add(channel, step) })
+        if (isNew) yield* emitEvents([Event.created({ kind: "ASSET_PROFILING_STEP", asset: step })])
       })
 
       return Profiling.of({ register })

@@ -17,7 +17,7 @@ import { FunctionStore } from "../../src/services/store/FunctionStore.ts"
 import { ModelStore } from "../../src/services/store/ModelStore.ts"
 import { PerformanceStore } from "../../src/services/store/PerformanceStore.ts"
 import type { ReadError } from "../../src/services/store/StoreError.ts"
-import { emit, UnitOfWork } from "../../src/services/store/UnitOfWork.ts"
+import { emitEvents, UnitOfWork } from "../../src/services/store/UnitOfWork.ts"
 import * as build from "../../src/testing/suites/builders.ts"
 import { all } from "../../src/testing/suites/pages.ts"
 import { suite } from "../../src/testing/suites/Store.suite.ts"
@@ -73,7 +73,7 @@ describe("memory's clock", () => {
       const at = (millis: number, of = channel) =>
         Effect.andThen(
           TestClock.setTime(millis),
-          Effect.map(run(of, emit(build.event())), ([, [event]]) => event?.timestamp)
+          Effect.map(run(of, emitEvents([build.event()])), ([, [event]]) => event?.timestamp)
         )
       expect(yield* at(5000)).toBe(5_000_000)
       expect(yield* at(3000)).toBe(5_000_000)
@@ -105,12 +105,12 @@ describe("memory's transactions", () => {
       const release = yield* Deferred.make<void>()
       const first = yield* Effect.forkChild(commit(channel, Deferred.await(release)))
       yield* Effect.yieldNow
-      const second = yield* Effect.forkChild(commit(channel, emit(build.event())))
+      const second = yield* Effect.forkChild(commit(channel, emitEvents([build.event()])))
       yield* Effect.yieldNow
       yield* Fiber.interrupt(second)
       yield* Deferred.succeed(release, undefined)
       yield* Fiber.join(first)
-      const [, committed] = yield* run(channel, emit(build.event()))
+      const [, committed] = yield* run(channel, emitEvents([build.event()]))
       expect(committed.map((event) => event.position)).toEqual([1])
     }))
 

@@ -26,7 +26,7 @@ export class UnitOfWork extends Context.Service<
  * Reads all of these in one round trip, in the order of the record: put what locks first. The transaction's time is
  * read last, so that it is after every lock.
  */
-export const read = <T extends Record<string, Effect.Effect<unknown, unknown, unknown>>>(
+export const readTogether = <T extends Record<string, Effect.Effect<unknown, unknown, unknown>>>(
   reads: T
 ): Effect.Effect<
   { readonly [K in keyof T]: Effect.Success<T[K]> } & { readonly time: Timestamp },
@@ -38,9 +38,6 @@ export const read = <T extends Record<string, Effect.Effect<unknown, unknown, un
     (unit) => Effect.all({ ...reads, time: unit.now }, { concurrency: "unbounded" }) as unknown as Effect.Effect<never>
   )
 
-/** Puts down a list of events, of any length. */
-export const emitAll = (events: Iterable<NewEvent>): Effect.Effect<void, never, UnitOfWork> =>
+/** Puts down events, in this order. */
+export const emitEvents = (events: Iterable<NewEvent>): Effect.Effect<void, never, UnitOfWork> =>
   Effect.flatMap(UnitOfWork, (unit) => unit.emit(events))
-
-/** Puts down one event or a few. */
-export const emit = (...events: ReadonlyArray<NewEvent>): Effect.Effect<void, never, UnitOfWork> => emitAll(events)

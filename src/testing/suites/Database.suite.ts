@@ -11,7 +11,7 @@ import { type Committed, Database } from "../../services/store/Database.ts"
 import { DataSampleStore } from "../../services/store/DataSampleStore.ts"
 import { EventLog } from "../../services/store/EventLog.ts"
 import { ProfilingStore } from "../../services/store/ProfilingStore.ts"
-import { emit, read, UnitOfWork } from "../../services/store/UnitOfWork.ts"
+import { emitEvents, readTogether, UnitOfWork } from "../../services/store/UnitOfWork.ts"
 import * as build from "./builders.ts"
 import { all } from "./pages.ts"
 import { commit, found, inTurn, plain, prepare, run, type Store, work } from "./support.ts"
@@ -22,7 +22,7 @@ const put = Effect.fnUntraced(function* (channel: ChannelName) {
   const profiling = yield* ProfilingStore
   const plan = build.computePlan()
   yield* plans.insert(channel, plan)
-  yield* emit(build.event(plan))
+  yield* emitEvents([build.event(plan)])
   expect(yield* profiling.add(channel, step)).toBe(true)
   return plan
 })
@@ -66,7 +66,7 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
           channel,
           Effect.gen(function* () {
             for (const batch of batches) yield* samples.insert(channel, batch)
-            yield* emit(build.event())
+            yield* emitEvents([build.event()])
           })
         )
         for (const batch of [batches[0], batches.at(-1)]) {
@@ -245,7 +245,7 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
         const log = yield* EventLog
         const channel = build.channel()
         const plan = build.computePlan()
-        const register = run(channel, Effect.andThen(plans.insert(channel, plan), emit(build.event(plan))))
+        const register = run(channel, Effect.andThen(plans.insert(channel, plan), emitEvents([build.event(plan)])))
         const exits = yield* Effect.all(
           Array.from({ length: 5 }, () => Effect.result(register)),
           { concurrency: "unbounded" }
@@ -263,7 +263,7 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
         const made = Array.from({ length: 4 }, () => build.event())
         const calls: Array<unknown> = []
         const body = Effect.gen(function* () {
-          yield* emit(...made.slice(0, 2))
+          yield* emitEvents(made.slice(0, 2))
           const unit = yield* UnitOfWork
           yield* unit.emit(new Set(made.slice(2)))
           return "value"
@@ -309,7 +309,7 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
             const unit = yield* UnitOfWork
             const first = yield* unit.now
             yield* plans.find(channel, build.key())
-            const { plan, time } = yield* read({ plan: plans.lock(channel, [build.key()]) })
+            const { plan, time } = yield* readTogether({ plan: plans.lock(channel, [build.key()]) })
             expect(plan).toEqual([])
             return [first, time, yield* unit.now]
           })
@@ -327,11 +327,11 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
         const channel = build.channel()
         const plan = build.computePlan()
         yield* commit(channel, plans.insert(channel, plan))
-        const lockAndTime = Effect.map(read({ plans: plans.lock(channel, [plan.key]) }), ({ time }) => time)
+        const lockAndTime = Effect.map(readTogether({ plans: plans.lock(channel, [plan.key]) }), ({ time }) => time)
         const seen = yield* inTurn(channel, {
           hold: lockAndTime,
           change: (time) => plans.update(channel, [{ ...plan, failureDate: time }]),
-          see: Effect.map(read({ plans: plans.lock(channel, [plan.key]) }), ({ plans: [locked], time }) => ({
+          see: Effect.map(readTogether({ plans: plans.lock(channel, [plan.key]) }), ({ plans: [locked], time }) => ({
             before: locked?.failureDate,
             time
           }))

@@ -7,13 +7,13 @@ import type { ChannelName } from "../../schema/Key.ts"
 import { ComputePlanStore } from "../../services/store/ComputePlanStore.ts"
 import { Database } from "../../services/store/Database.ts"
 import { EventLog } from "../../services/store/EventLog.ts"
-import { emit, UnitOfWork } from "../../services/store/UnitOfWork.ts"
+import { emitEvents, UnitOfWork } from "../../services/store/UnitOfWork.ts"
 import * as build from "./builders.ts"
 import { commit, found, plain, prepare, run, type Store, work } from "./support.ts"
 
 /** Events of one transaction. */
 const append = (channel: ChannelName, count: number) =>
-  Effect.map(run(channel, emit(...Array.from({ length: count }, () => build.event()))), ([, events]) => events)
+  Effect.map(run(channel, emitEvents(Array.from({ length: count }, () => build.event()))), ([, events]) => events)
 
 /** Events of transactions in a row, so many each. */
 const appendAll = (channel: ChannelName, ...counts: ReadonlyArray<number>) =>
@@ -54,7 +54,10 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
         const [prepared] = yield* prepare([build.event()])
         if (prepared === undefined) return
         const ready = Effect.succeed([{ ...prepared, message }])
-        const [, committed] = yield* database.run(channel, { ...work(emit(prepared.event)), prepare: () => ready })
+        const [, committed] = yield* database.run(channel, {
+          ...work(emitEvents([prepared.event])),
+          prepare: () => ready
+        })
         const expected = { channel, position: 1, id: prepared.id, message: Array.from(message) }
         expect(committed.map(plain)).toMatchObject([expected])
         expect((yield* log.read(channel, 0, 1, 1, plenty)).map(plain)).toMatchObject([expected])
@@ -75,7 +78,7 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
       Effect.gen(function* () {
         const channel = build.channel()
         yield* append(channel, 1)
-        yield* Effect.flip(run(channel, Effect.andThen(emit(build.event()), Effect.fail("refused"))))
+        yield* Effect.flip(run(channel, Effect.andThen(emitEvents([build.event()]), Effect.fail("refused"))))
         expect(positions(yield* append(channel, 1))).toEqual([2])
       })
     )
@@ -86,7 +89,7 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
         let last = 0
         for (let n = 0; n < 5; n++) {
           const body = Effect.gen(function* () {
-            yield* emit(build.event(), build.event())
+            yield* emitEvents([build.event(), build.event()])
             return yield* Effect.flatMap(UnitOfWork, (unit) => unit.now)
           })
           const [time, committed] = yield* run(channel, body)
@@ -135,7 +138,7 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
             const [locked] = yield* plans.lock(channel, [plan.key])
             const name = `${locked?.name}x`
             yield* plans.update(channel, [{ ...plan, name }])
-            yield* emit(build.event())
+            yield* emitEvents([build.event()])
             return name.length
           })
         )

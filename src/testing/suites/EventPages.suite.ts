@@ -10,7 +10,7 @@ import type { ChannelName } from "../../schema/Key.ts"
 import type { EventCursor } from "../../schema/Pagination.ts"
 import { fromMicros, type Timestamp } from "../../schema/Timestamp.ts"
 import { EventLog } from "../../services/store/EventLog.ts"
-import { emit } from "../../services/store/UnitOfWork.ts"
+import { emitEvents } from "../../services/store/UnitOfWork.ts"
 import * as build from "./builders.ts"
 import { walk } from "./pages.ts"
 import { plain, run, type Store } from "./support.ts"
@@ -88,10 +88,10 @@ const fill = Effect.gen(function* () {
   ]
   const entries: Array<Entry> = []
   for (const events of transactions) {
-    const [, committed] = yield* run(channel, emit(...events))
+    const [, committed] = yield* run(channel, emitEvents(events))
     for (const [index, made] of events.entries()) entries.push({ made, logged: committed[index] as LoggedEvent })
   }
-  yield* run(build.channel(), emit(...transactions.flat()))
+  yield* run(build.channel(), emitEvents(transactions.flat()))
   return { channel, entries, taskKey: task.key, modelKey: model.asset.key, scoreKey }
 })
 
@@ -245,7 +245,7 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
         for (const descending of [false, true]) {
           const expected = positionsOf(entries, noFilter)
           const first = yield* log.page(channel, noFilter, descending, { cursor: Option.none(), limit: 4 })
-          yield* run(channel, emit(build.event(), build.event()))
+          yield* run(channel, emitEvents([build.event(), build.event()]))
           const last = first.items[first.items.length - 1] as LoggedEvent
           const cursor = Option.some(cursorOf(last))
           const second = yield* log.page(channel, noFilter, descending, { cursor, limit: 100 })
