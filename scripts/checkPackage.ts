@@ -54,13 +54,13 @@ const tsconfig = {
 
 /** Types that were lost on the way would be `any`, and nothing would be wrong with this. */
 const wrong = `
-import { make } from "substra-orchestrator/client"
+import * as Client from "substra-orchestrator/client"
 import { connect } from "substra-orchestrator/client/promise"
 import { Server } from "substra-orchestrator/server"
 import { ComputePlans } from "substra-orchestrator/services"
 import { Requests } from "substra-orchestrator/testing"
 // @ts-expect-error
-make({ address: "localhost:9000" })
+Client.connect({ address: "localhost:9000" })
 // @ts-expect-error
 ;(await connect({ address: "", organization: "", channel: "" })).getPlan({ name: "" })
 // @ts-expect-error

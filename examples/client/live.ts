@@ -1,12 +1,12 @@
 // What a subscription tells besides events: when it is live, and when it was lost.
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { make } from "substra-orchestrator/client"
+import { connect } from "substra-orchestrator/client"
 
 const { ADDRESS = "localhost:9000" } = process.env
 
 const program = Effect.gen(function* () {
-  const client = yield* make({ address: ADDRESS, organization: "MyOrg1MSP", channel: "mychannel" })
+  const client = yield* connect({ address: ADDRESS, organization: "MyOrg1MSP", channel: "mychannel" })
   let replayed = 0
   yield* client.subscription().pipe(
     Stream.tap((signal) =>

@@ -1,7 +1,7 @@
 // Registers data, a function, and a plan of two tasks by hand, and waits until the workers have done them.
 import { createHash } from "node:crypto"
 import * as Effect from "effect/Effect"
-import { make } from "substra-orchestrator/client"
+import { connect } from "substra-orchestrator/client"
 
 const { ADDRESS = "localhost:9000", ORGANIZATION = "MyOrg1MSP" } = process.env
 
@@ -17,7 +17,7 @@ const metadata = new Map<string, string>()
 const everybody = { public: true, authorizedIds: [] }
 
 const program = Effect.gen(function* () {
-  const client = yield* make({ address: ADDRESS, organization: ORGANIZATION, channel: "mychannel" })
+  const client = yield* connect({ address: ADDRESS, organization: ORGANIZATION, channel: "mychannel" })
   // Once in each channel: one that is not registered can be given no permissions and no tasks.
   yield* Effect.catchTag(client.registerOrganization({ address: "" }), "Conflict", () => Effect.void)
 

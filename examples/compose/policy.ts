@@ -1,7 +1,7 @@
 // A server with the policy: whoever may not, is told so.
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { make } from "substra-orchestrator/client"
+import { connect } from "substra-orchestrator/client"
 import { MemoryStore } from "substra-orchestrator/memory"
 import { Server } from "substra-orchestrator/server"
 import { Channels, ClientIdentity, Services } from "substra-orchestrator/services"
@@ -18,7 +18,7 @@ const server = Server.layer({ port: 0 }).pipe(
 const program = Effect.gen(function* () {
   const { address, port } = yield* Server.Listening
   for (const organization of ["MyOrg1MSP", "MyOrg2MSP"]) {
-    const client = yield* make({ address: `${address}:${port}`, organization, channel: "mychannel" })
+    const client = yield* connect({ address: `${address}:${port}`, organization, channel: "mychannel" })
     const plan = { key: crypto.randomUUID(), name: "a plan", tag: "", metadata: new Map() }
     const answer = yield* Effect.match(client.registerPlan(plan), {
       onSuccess: ({ owner }) => `a plan of ${owner}`,

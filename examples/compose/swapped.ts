@@ -1,7 +1,7 @@
 // One service swapped: everything that asks for ComputePlans now gets this one, the rest is as it was.
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { make } from "substra-orchestrator/client"
+import { connect } from "substra-orchestrator/client"
 import { MemoryStore } from "substra-orchestrator/memory"
 import { OrchestratorError } from "substra-orchestrator/schema"
 import { Server } from "substra-orchestrator/server"
@@ -29,7 +29,7 @@ const server = Server.layer({ port: 0 }).pipe(
 const program = Effect.gen(function* () {
   const { address, port } = yield* Server.Listening
   const at = { address: `${address}:${port}`, organization: "MyOrg1MSP", channel: "mychannel", retryFor: 0 }
-  const client = yield* make(at)
+  const client = yield* connect(at)
   const plan = { key: crypto.randomUUID(), name: "a plan", tag: "", metadata: new Map() }
   const error = yield* Effect.flip(client.registerPlan(plan))
   console.log(error._tag, error.details)

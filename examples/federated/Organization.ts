@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
-import { make, type OrchestratorClient } from "../../src/client/Client.ts"
+import { connect, type OrchestratorClient } from "../../src/client/Client.ts"
 import type { TlsOptions } from "../../src/client/ClientOptions.ts"
 import { type ComputeTask, ComputeTaskStatus } from "../../src/layers/wire/generated/computetask.ts"
 import { type Event, EventKind } from "../../src/layers/wire/generated/event.ts"
@@ -35,7 +35,7 @@ export interface Network {
 /** Connects, soon or not at all, and makes the organization known in the channel: it may be from an earlier run. */
 export const join = Effect.fnUntraced(function* ({ address, channel, tls: tlsOf }: Network, id: string) {
   const tls = tlsOf(id)
-  const client = yield* make({ address, channel, organization: id, ...(tls === undefined ? {} : { tls }) })
+  const client = yield* connect({ address, channel, organization: id, ...(tls === undefined ? {} : { tls }) })
   yield* client.queryVersion({}, { timeout: "5 seconds" })
   const registration = client.registerOrganization({ address: `http://${id.toLowerCase()}.example` })
   yield* Effect.catchTag(registration, "Conflict", () => Effect.void)

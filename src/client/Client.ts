@@ -35,7 +35,7 @@ export interface OrchestratorClient extends Calls.UnaryCalls, Calls.StreamCalls,
 const lookTimeout = 10_000
 
 /** Connects when the first call is made; closes its connection with the scope. */
-export const make = (options: ClientOptions): Effect.Effect<OrchestratorClient, InvalidClientOptions, Scope.Scope> =>
+export const connect = (options: ClientOptions): Effect.Effect<OrchestratorClient, InvalidClientOptions, Scope.Scope> =>
   Effect.gen(function* () {
     const used = yield* settings(options)
     const connection = yield* Connection.make(used)
@@ -64,5 +64,5 @@ export const make = (options: ClientOptions): Effect.Effect<OrchestratorClient, 
 export class Client extends Context.Service<Client, OrchestratorClient>()("orchestrator/client/Client") {
   /** A client for as long as the layer lives. Fails, before any call, with everything that is wrong with the options. */
   static readonly layer = (options: ClientOptions): Layer.Layer<Client, InvalidClientOptions> =>
-    Layer.effect(Client, make(options))
+    Layer.effect(Client, connect(options))
 }

@@ -66,6 +66,6 @@ export const opened = async <A, E>(make: Effect.Effect<A, E, Scope.Scope>) => {
 
 /** Rejects with `InvalidClientOptions`. The first call connects; `close` it, or declare it with `await using`. */
 export const connect = async (options: ClientOptions): Promise<PromiseClient> => {
-  const { close, made } = await opened(Client.make(options))
+  const { close, made } = await opened(Client.connect(options))
   return { ...(promised(made) as PromiseClient), close, [Symbol.asyncDispose]: close }
 }

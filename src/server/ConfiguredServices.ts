@@ -18,7 +18,7 @@ import { ClientIdentity } from "../services/ClientIdentity.ts"
 import { addressOf, type ChosenStore } from "./ChosenStore.ts"
 import * as GrpcServer from "./GrpcServer.ts"
 import * as HttpServer from "./HttpServer.ts"
-import { handlers } from "./handlers/index.ts"
+import { contractServices } from "./handlers/index.ts"
 import type { ListenError } from "./Ports.ts"
 import * as ProcessMetrics from "./ProcessMetrics.ts"
 import { TlsCredentials } from "./TlsCredentials.ts"
@@ -113,7 +113,7 @@ export const prepare = <E>(config: AppConfig, store: ChosenStore<E>): Effect.Eff
       )
     )
     if (config.METRICS_ENABLED) yield* Layer.build(ProcessMetrics.layer(version))
-    const grpc = Effect.flatMap(handlers, (all) =>
+    const grpc = Effect.flatMap(contractServices, (all) =>
       GrpcServer.make(all, { ...GrpcServer.optionsOf(config), address: addressOf(config, store), credentials })
     )
     return {

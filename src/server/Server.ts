@@ -9,7 +9,7 @@ import * as Layer from "effect/Layer"
 import * as AppConfig from "../layers/config/AppConfig.ts"
 import { withDefaults } from "../layers/config/Defaults.ts"
 import * as GrpcServer from "./GrpcServer.ts"
-import { handlers } from "./handlers/index.ts"
+import { contractServices } from "./handlers/index.ts"
 import type { Service } from "./Rpc.ts"
 
 /** The options of GrpcServer.ts; what is left out is what a server has whose configuration says nothing. */
@@ -41,7 +41,7 @@ export const layer = <R = never>(
     Listening,
     Effect.gen(function* () {
       const used = withDefaults(standard, options)
-      const { port } = yield* GrpcServer.make([...(yield* handlers), ...(yield* Effect.all(beside))], used)
+      const { port } = yield* GrpcServer.make([...(yield* contractServices), ...(yield* Effect.all(beside))], used)
       return { address: used.address, port }
     })
   )

@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as References from "effect/References"
 import type * as Scope from "effect/Scope"
-import { make as makeClient, type OrchestratorClient } from "../client/Client.ts"
+import * as Client from "../client/Client.ts"
 import type { ClientOptions } from "../client/ClientOptions.ts"
 import { connect, opened, type PromiseClient } from "../client/PromiseClient.ts"
 import * as AppConfig from "../layers/config/AppConfig.ts"
@@ -46,7 +46,7 @@ const registerAll = (address: string, channels: ChannelMap) =>
       organizations.map((organization) => ({ address, channel, organization }))
     ),
     (options) =>
-      Effect.scoped(Effect.flatMap(makeClient(options), (client) => client.registerOrganization({ address: "" }))),
+      Effect.scoped(Effect.flatMap(Client.connect(options), (client) => client.registerOrganization({ address: "" }))),
     { concurrency: "unbounded", discard: true }
   )
 
@@ -80,7 +80,7 @@ export class Orchestrator extends Context.Service<
       organization?: string,
       channel?: string,
       behaviour?: Behaviour
-    ) => Effect.Effect<OrchestratorClient, never, Scope.Scope>
+    ) => Effect.Effect<Client.OrchestratorClient, never, Scope.Scope>
   }
 >()("orchestrator/testing/Orchestrator") {
   /** With channels of a test, or with nobody registered. */
@@ -103,7 +103,7 @@ export class Orchestrator extends Context.Service<
   private static readonly at = (address: string): Orchestrator["Service"] => ({
     address,
     client: (organization = "MyOrg1MSP", channel = "mychannel", behaviour = {}) =>
-      Effect.orDie(makeClient({ address, organization, channel, ...behaviour }))
+      Effect.orDie(Client.connect({ address, organization, channel, ...behaviour }))
   })
 
   /** The development channels, with all of their organizations registered. */

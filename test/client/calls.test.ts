@@ -21,7 +21,7 @@ const one: ClientOptions = { address: server.address, organization: "MyOrg1MSP",
 const using = <A, E>(
   use: (client: Client.OrchestratorClient) => Effect.Effect<A, E>,
   options: Partial<ClientOptions> = {}
-): Promise<A> => Effect.runPromise(Effect.scoped(Effect.flatMap(Client.make({ ...one, ...options }), use)))
+): Promise<A> => Effect.runPromise(Effect.scoped(Effect.flatMap(Client.connect({ ...one, ...options }), use)))
 
 const failing = (
   use: (
@@ -109,7 +109,7 @@ describe("a client", () => {
     const error = await Effect.runPromise(
       Effect.flip(
         Effect.scoped(
-          Client.make({
+          Client.connect({
             address: "localhost",
             organization: "A,B",
             channel: "",

@@ -26,7 +26,7 @@ const through: ClientOptions = {
 }
 
 const using = <A, E>(use: (client: Client.OrchestratorClient) => Effect.Effect<A, E>, options = through): Promise<A> =>
-  Effect.runPromise(Effect.scoped(Effect.flatMap(Client.make(options), use)))
+  Effect.runPromise(Effect.scoped(Effect.flatMap(Client.connect(options), use)))
 
 const register = () => server.one.registerPlan(Build.newPlan())
 

@@ -43,7 +43,7 @@ await client.close()
 await Effect.runPromise(
   Effect.scoped(
     Effect.gen(function* () {
-      const scoped = yield* Client.make(options(GOOD))
+      const scoped = yield* Client.connect(options(GOOD))
       yield* Effect.forkChild(scoped.waitForPlan("5e4b7d0a-9d7f-4a5c-8a55-0f5a4a9f7c11"))
       yield* scoped.queryVersion()
     })

@@ -22,7 +22,7 @@ const using = <A, E>(
   Effect.runPromise(
     Effect.scoped(
       Effect.flatMap(
-        Client.make({ address: relay.address, organization: "MyOrg1MSP", channel: "mychannel", ...options }),
+        Client.connect({ address: relay.address, organization: "MyOrg1MSP", channel: "mychannel", ...options }),
         use
       )
     )
@@ -171,7 +171,7 @@ describe("a call whose answer was lost", () => {
     const registered = await Effect.runPromise(
       Effect.scoped(
         Effect.flatMap(
-          Client.make({ address: own.address, organization: "MyOrg1MSP", channel: "mychannel" }),
+          Client.connect({ address: own.address, organization: "MyOrg1MSP", channel: "mychannel" }),
           (client) => client.registerOrganization({ address: "http://one.example" })
         )
       )
@@ -220,7 +220,7 @@ describe("a server that stays away", () => {
     const nobody = await Effect.runPromise(
       Effect.scoped(
         Effect.flatMap(
-          Client.make({ address: "127.0.0.1:1", organization: "A", channel: "b", retryFor: "300 millis" }),
+          Client.connect({ address: "127.0.0.1:1", organization: "A", channel: "b", retryFor: "300 millis" }),
           (client) => Effect.flip(client.queryVersion())
         )
       )

@@ -10,7 +10,7 @@ import * as Layer from "effect/Layer"
 import * as References from "effect/References"
 import * as Stream from "effect/Stream"
 import { afterAll, describe, expect, it } from "vitest"
-import { make } from "../../src/client/Client.ts"
+import { connect } from "../../src/client/Client.ts"
 import * as MemoryStore from "../../src/layers/memory/MemoryStore.ts"
 import * as Services from "../../src/layers/Services.ts"
 import * as Server from "../../src/server/Server.ts"
@@ -220,7 +220,7 @@ describe.concurrent("a program of the documentation", () => {
       Effect.scoped(
         Effect.gen(function* () {
           const options = { address: orchestrator.address, organization: "MyOrg1MSP", channel: "mychannel" }
-          const client = yield* make(options)
+          const client = yield* connect(options)
           yield* FederatedPlan.register(federated, () => client)
           expect((yield* client.waitForPlan(federated.plan.key)).outcome).toBe("DONE")
         })
@@ -240,7 +240,7 @@ describe.concurrent("a program of the documentation", () => {
             const hasCome = yield* Deferred.make<void>()
             const server = yield* Layer.build(holding(held, hasCome))
             const { address, port } = yield* Effect.provide(Server.Listening, server)
-            const client = yield* make({
+            const client = yield* connect({
               address: `${address}:${port}`,
               organization: "MyOrg1MSP",
               channel: "mychannel"

@@ -14,7 +14,7 @@ import { organizationHandlers } from "./OrganizationHandlers.ts"
 import { performanceHandlers } from "./PerformanceHandlers.ts"
 import { profilingHandlers } from "./ProfilingHandlers.ts"
 
-export const handlers = Effect.all([
+export const contractServices = Effect.all([
   organizationHandlers,
   functionHandlers,
   dataManagerHandlers,
