@@ -22,7 +22,10 @@ const counting = Layer.effect(
     return Database.of({
       ...database,
       run: (channel, work) =>
-        database.run(channel, { ...work, stands: (committed) => Effect.andThen(work.stands(committed), count) })
+        database.run(channel, {
+          ...work,
+          onCommitted: (committed) => Effect.andThen(work.onCommitted(committed), count)
+        })
     })
   })
 )

@@ -219,7 +219,7 @@ class Hub {
   /** News from this server's own transactions: straight into the rings, and to be signalled. */
   onCommitted(batches: ReadonlyArray<Committed>): void {
     for (const batch of batches) {
-      const tail = batch[batch.length - 1]
+      const tail = batch.events[batch.events.length - 1]
       if (tail === undefined) continue
       const { channel, position } = tail
       this.dirty.set(channel, Math.max(this.dirty.get(channel) ?? 0, position))
@@ -230,8 +230,8 @@ class Hub {
     this.commits.wake()
   }
 
-  private offer(feed: Feed, events: Committed): boolean {
-    const offered = feed.ring.offer(events)
+  private offer(feed: Feed, batch: Committed): boolean {
+    const offered = feed.ring.offer(batch)
     if (offered === "contradicts") feed.finish(wentBackwards)
     return offered === "grown"
   }
@@ -399,7 +399,7 @@ class Hub {
         })
         const gap = missing(last, events)
         if (gap !== undefined) return yield* gapAt(channel, gap)
-        if (this.offer(feed, events)) feed.wake()
+        if (this.offer(feed, { events })) feed.wake()
         else if (events.length === 0) {
           // There is less than was heard of, or something else: that look tells which.
           yield* this.lookAtLog(false)

@@ -88,8 +88,8 @@ export class EventRing {
    * early wait; those that are there already are passed over.
    */
   offer(batch: Committed): Offered {
-    const [head] = batch
-    const tail = batch[batch.length - 1]
+    const [head] = batch.events
+    const tail = batch.events[batch.events.length - 1]
     if (head === undefined || tail === undefined) return "unchanged"
     if (this.isContradictedBy(batch)) return "contradicts"
     if (tail.position <= this.last) return "unchanged"
@@ -101,7 +101,7 @@ export class EventRing {
     let next: Committed | undefined = batch
     while (next !== undefined) {
       if (this.isContradictedBy(next)) return "contradicts"
-      for (const event of next) if (event.position === this.last + 1) this.push(event)
+      for (const event of next.events) if (event.position === this.last + 1) this.push(event)
       next = this.early.get(this.last + 1)
       this.forget(this.last + 1)
     }
@@ -126,10 +126,10 @@ export class EventRing {
   }
 
   private isContradictedBy(batch: Committed): boolean {
-    const { previousId } = batch
-    const isNext = batch[0]?.position === this.last + 1
+    const { events, previousId } = batch
+    const isNext = events[0]?.position === this.last + 1
     if (isNext && previousId !== undefined && previousId !== this.lastId) return true
-    for (const { id, position } of batch) {
+    for (const { id, position } of events) {
       if (position > this.last) return false
       if (position >= this.first - 1 && this.idAt(position) !== id) return true
     }
@@ -137,8 +137,8 @@ export class EventRing {
   }
 
   private keepForLater(batch: Committed): void {
-    const size = sizeOf(batch)
-    const position = batch[0]?.position
+    const size = sizeOf(batch.events)
+    const position = batch.events[0]?.position
     if (position === undefined || this.early.has(position)) return
     if (this.early.size >= maxEarly || this.earlyBytes + size > this.bounds.maxBytes) return
     this.early.set(position, batch)
@@ -149,7 +149,7 @@ export class EventRing {
     const batch = this.early.get(position)
     if (batch === undefined) return
     this.early.delete(position)
-    this.earlyBytes -= sizeOf(batch)
+    this.earlyBytes -= sizeOf(batch.events)
   }
 
   private push(event: LoggedEvent): void {

@@ -122,17 +122,22 @@ export class Transaction extends Context.Service<
             for (let run = 0; ; run++) {
               const hooks: Array<Effect.Effect<void>> = []
               const hooked = Effect.provideService(body, CommitHooks, (hook) => hooks.push(hook))
-              const stands = (committed: Committed) =>
+              const onCommitted = (committed: Committed) =>
                 Effect.gen(function* () {
-                  if (committed.length > 0) yield* PubSub.publish(committedEvents, committed)
-                  yield* Metrics.eventsCommitted(committed.length)
+                  if (committed.events.length > 0) yield* PubSub.publish(committedEvents, committed)
+                  yield* Metrics.eventsCommitted(committed.events.length)
                   for (const hook of hooks) yield* hook
                 })
-              const transaction = database.run(channel, { body: hooked, prepare: prepare(channel), finish, stands })
+              const transaction = database.run(channel, {
+                body: hooked,
+                prepare: prepare(channel),
+                finish,
+                onCommitted
+              })
               const attempt = yield* Effect.result(
                 spans === undefined ? transaction : childSpan(spans, transactionSpan(run), transaction)
               )
-              if (attempt._tag === "Success") return attempt.success[0]
+              if (attempt._tag === "Success") return attempt.success
               const error = attempt.failure
               if (!isContended(error)) return yield* Effect.fail(error as Exclude<typeof error, Contended>)
               const wait = yield* Random.nextBetween(0, Math.min(longestWait, firstWait * 2 ** run))

@@ -198,7 +198,7 @@ layer(services({ poolSize }), { excludeTestServices: true })("a call that is int
       yield* Fiber.join(interrupting)
       const next = yield* Effect.forkChild(calls.registerPlan(as, build.newPlan()))
       yield* Fiber.join(next)
-      const told = [...(yield* PubSub.takeAll(committed))].flat()
+      const told = [...(yield* PubSub.takeAll(committed))].flatMap(({ events }) => events)
       expect(told.map(({ position }) => position)).toEqual([before + 1, before + 2])
     })
   )

@@ -18,6 +18,7 @@ import type { ChannelName } from "../../src/schema/Key.ts"
 import { Unavailable } from "../../src/schema/OrchestratorError.ts"
 import type { Timestamp } from "../../src/schema/Timestamp.ts"
 import { EventHub, type Subscription } from "../../src/services/EventHub.ts"
+import type { Committed } from "../../src/services/store/Database.ts"
 import { EventCodec } from "../../src/services/store/EventCodec.ts"
 import { EventLog } from "../../src/services/store/EventLog.ts"
 import { EventSignals, type Signal } from "../../src/services/store/EventSignals.ts"
@@ -67,10 +68,10 @@ export class World {
   dying = 0
   delay = 0
   private count = 0
-  private held: Array<ReadonlyArray<LoggedEvent>> = []
+  private held: Array<Committed> = []
   private signals: Queue.Queue<Signal> | undefined
   private hub: EventHub["Service"] | undefined
-  private committed: PubSub.PubSub<ReadonlyArray<LoggedEvent>> | undefined
+  private committed: PubSub.PubSub<Committed> | undefined
   private scope: Scope.Closeable | undefined
 
   log(channel: ChannelName): Array<LoggedEvent> {
@@ -92,10 +93,7 @@ export class World {
   append(channel: ChannelName, count: number, told: Told): Effect.Effect<void> {
     return Effect.suspend(() => {
       const previousId = this.log(channel).at(-1)?.id
-      const batch = Object.assign(
-        Array.from({ length: count }, () => this.event(channel)),
-        { previousId }
-      )
+      const batch = { events: Array.from({ length: count }, () => this.event(channel)), previousId }
       if (told === "later") this.held.push(batch)
       return told === "published" && this.committed !== undefined
         ? Effect.asVoid(PubSub.publish(this.committed, batch))

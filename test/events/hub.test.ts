@@ -235,7 +235,7 @@ describe("nothing is left", () => {
 
   it("of large events that came early, but as many bytes as the ring may have", () => {
     const small = new EventRing(0, undefined, { maxEvents: 100, maxBytes: 1000 }, ({ message }) => message)
-    for (let position = 2; position <= 50; position += 2) small.offer([event(position, 400)])
+    for (let position = 2; position <= 50; position += 2) small.offer({ events: [event(position, 400)] })
     expect((small as unknown as { early: Map<number, unknown> }).early.size).toBe(2)
     expect(small.target).toBe(50)
   })

@@ -148,7 +148,7 @@ test("a transaction whose database answers nothing is given up, and the next has
       const stalled = work(Effect.andThen(Effect.andThen(read, stall), read))
       const error = yield* Effect.flip(transactions.run(channel, stalled))
       expect(error).toMatchObject({ _tag: "Contended", reason: "connection" })
-      expect(yield* transactions.run(channel, work(read))).toEqual([[], []])
+      expect(yield* transactions.run(channel, work(read))).toEqual([])
     })
   )
 })

@@ -82,7 +82,7 @@ describe("the ring of the newest events", () => {
           const tail = batch.at(-1)?.position ?? 0
           if (tail > before) target = Math.max(target, tail)
           const continues = tail > before && (batch[0]?.position ?? 0) <= before + 1
-          expect(ring.offer(batch)).toBe(continues ? "grown" : "unchanged")
+          expect(ring.offer({ events: batch })).toBe(continues ? "grown" : "unchanged")
           if (continues) expect(ring.last).toBeGreaterThanOrEqual(tail)
           else expect(ring.last).toBe(before)
           expect(ring.target).toBe(target)
@@ -103,7 +103,7 @@ describe("the ring of the newest events", () => {
     fc.assert(
       fc.property(shuffled, (batches) => {
         const ring = new EventRing(0, undefined, { maxEvents: 1000, maxBytes: 1000 }, ({ message }) => message)
-        for (const batch of batches) ring.offer(batch)
+        for (const events of batches) ring.offer({ events })
         const count = batches.flat().length
         expect(ring.isBehind).toBe(false)
         const held = ring.after(0, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY)
@@ -122,7 +122,7 @@ describe("the ring of the newest events", () => {
         fc.integer({ min: 1, max: 60 }),
         (given, place, limit, maxBytes) => {
           const ring = open(given)
-          ring.offer(given.log.slice(given.start))
+          ring.offer({ events: given.log.slice(given.start) })
           const after = ring.first - 1 + (place % (ring.last - ring.first + 2))
           const slice = ring.after(after, limit, maxBytes)
           expect(slice.map(({ position }) => position)).toEqual(slice.map((_, index) => after + 1 + index))
@@ -142,14 +142,14 @@ describe("the ring of the newest events", () => {
     fc.assert(
       fc.property(script, fc.nat(), fc.nat(), (given, from, changed) => {
         const ring = open(given)
-        ring.offer(given.log.slice(given.start))
+        ring.offer({ events: given.log.slice(given.start) })
         const before = ring.after(ring.first - 1, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY)
         const batch = given.log.slice(from % given.log.length)
         const at = changed % batch.length
         const other = batch.map((one, index) => (index === at ? event(one.position, 1, "another event") : one))
         const position = other[at]?.position ?? 0
         const isKnown = position >= ring.first - 1 && position <= ring.last
-        expect(ring.offer(other)).toBe(isKnown ? "contradicts" : "unchanged")
+        expect(ring.offer({ events: other })).toBe(isKnown ? "contradicts" : "unchanged")
         expect(ring.after(ring.first - 1, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY)).toEqual(before)
       }),
       { numRuns: 1000 }

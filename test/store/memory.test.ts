@@ -1,9 +1,7 @@
 /** The suites of the store on memory, and what only memory promises: its clock, and that misuse is a defect. */
 import { describe, expect, it } from "@effect/vitest"
-import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as TestClock from "effect/testing/TestClock"
@@ -21,20 +19,18 @@ import { emitEvents, UnitOfWork } from "../../src/services/store/UnitOfWork.ts"
 import * as build from "../../src/testing/suites/builders.ts"
 import { all } from "../../src/testing/suites/pages.ts"
 import { suite } from "../../src/testing/suites/Store.suite.ts"
-import { commit, found, insertTasks, prepare, run, type Store, work, world } from "../../src/testing/suites/support.ts"
+import {
+  commit,
+  defectOf,
+  insertTasks,
+  prepare,
+  run,
+  type Store,
+  work,
+  world
+} from "../../src/testing/suites/support.ts"
 
 suite("memory", MemoryStore.layer)
-
-/** The message of the defect that an effect dies of. */
-const defectOf = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.map(Effect.exit(effect), (exit) => {
-    if (Exit.isSuccess(exit) || !Cause.hasDies(exit.cause)) return expect.unreachable("there is no defect")
-    return String(Cause.squash(exit.cause))
-  })
-
-/** What a body would do that asks for a transaction, done outside of any. */
-const unbound = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, Exclude<R, UnitOfWork>> =>
-  Effect.provideService(effect, UnitOfWork, UnitOfWork.of({ now: Effect.die("no"), emit: () => Effect.die("no") }))
 
 const test = (name: string, body: () => Effect.Effect<unknown, unknown, Store>) =>
   it.effect(name, () => Effect.provide(body(), MemoryStore.layer))
@@ -112,44 +108,6 @@ describe("memory's transactions", () => {
       yield* Fiber.join(first)
       const [, committed] = yield* run(channel, emitEvents([build.event()]))
       expect(committed.map((event) => event.position)).toEqual([1])
-    }))
-
-  test("see their beginning, whatever a fiber that they have left behind does", () =>
-    Effect.gen(function* () {
-      const plans = yield* ComputePlanStore
-      const channel = build.channel()
-      const hasEnded = yield* Deferred.make<void>()
-      const plan = build.computePlan()
-      const late = Effect.gen(function* () {
-        yield* Deferred.await(hasEnded)
-        const seen = yield* found(plans.find(channel, plan.key))
-        const defect = yield* defectOf(unbound(plans.lock(channel, [plan.key])))
-        return { seen, defect }
-      })
-      const fiber = yield* commit(
-        channel,
-        Effect.tap(Effect.forkDetach(late), () => plans.insert(channel, plan))
-      )
-      yield* Deferred.succeed(hasEnded, undefined)
-      expect(yield* Fiber.join(fiber)).toEqual({
-        seen: plan,
-        defect: expect.stringContaining("outside of a transaction, or after its end")
-      })
-    }))
-
-  test("die inside of one another", () =>
-    Effect.gen(function* () {
-      const nested = commit(build.channel(), commit(build.channel(), Effect.void))
-      expect(yield* defectOf(nested)).toContain("a transaction inside of another one")
-    }))
-
-  test("are asked for by locks and writes", () =>
-    Effect.gen(function* () {
-      const plans = yield* ComputePlanStore
-      const channel = build.channel()
-      for (const use of [plans.lock(channel, []), plans.insert(channel, build.computePlan())]) {
-        expect(yield* defectOf(unbound(use))).toContain("use Database.run")
-      }
     }))
 
   test("of one store are none of another", () =>

@@ -14,8 +14,9 @@ import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import { connectionConfig } from "../../../src/layers/postgres/Connection.ts"
 import { append, beginning, share } from "../../../src/layers/postgres/Database.ts"
+import type { DatabaseUnusable } from "../../../src/layers/postgres/Migrator.ts"
 import * as PostgresStore from "../../../src/layers/postgres/PostgresStore.ts"
-import { Session, type Statement } from "../../../src/layers/postgres/Session.ts"
+import { Readers, Session, type Statement } from "../../../src/layers/postgres/Session.ts"
 import { layer as servicesLayer } from "../../../src/layers/Services.ts"
 import { RegisterTasksParam } from "../../../src/layers/wire/generated/computetask.ts"
 import { ApplyFunctionActionParam } from "../../../src/layers/wire/generated/function.ts"
@@ -23,6 +24,7 @@ import type { NewEvent } from "../../../src/schema/Event.ts"
 import type { OrchestratorError } from "../../../src/schema/OrchestratorError.ts"
 import type { Timestamp } from "../../../src/schema/Timestamp.ts"
 import { Database } from "../../../src/services/store/Database.ts"
+import type { Store } from "../../../src/services/store/Store.ts"
 import { UnitOfWork } from "../../../src/services/store/UnitOfWork.ts"
 import * as build from "../../../test/blackbox/Builders.ts"
 import * as calls from "../../../test/concurrency/calls.ts"
@@ -74,7 +76,9 @@ interface Recorded {
 const recording = (connection: PgConnection.PgConnection, into: Array<Recorded>) =>
   Layer.effect(
     Database,
-    Effect.map(Database, (database) => {
+    Effect.gen(function* () {
+      const database = yield* Database
+      const readers = yield* Readers
       const run: Database["Service"]["run"] = (channel, { body, finish, prepare }) =>
         Effect.gen(function* () {
           const reads: Array<Statement> = [beginning]
@@ -90,7 +94,12 @@ const recording = (connection: PgConnection.PgConnection, into: Array<Recorded>)
           // The stores alone ask for the session: no body's type tells of it.
           const context: Context.Context<UnitOfWork> = Context.make(
             Session,
-            Session.of({ query, defer: (sql, params) => void writes.push({ sql, params }) })
+            Session.of({
+              readers,
+              isOpen: true,
+              query,
+              defer: (sql, params) => void writes.push({ sql, params })
+            })
           ).pipe(
             Context.add(
               UnitOfWork,
@@ -102,7 +111,7 @@ const recording = (connection: PgConnection.PgConnection, into: Array<Recorded>)
           writes.push(append(channel, yield* now, yield* prepare(events)))
           yield* Effect.orDie(connection.query("ROLLBACK"))
           into.push({ reads, writes })
-          return [answer, []] as const
+          return answer
         })
       return Database.of({ ...database, run })
     })
@@ -113,7 +122,11 @@ const record = async (job: StatementsJob): Promise<ReadonlyArray<Recorded>> => {
   const program = Effect.gen(function* () {
     const config = yield* connectionConfig({ url: Redacted.make(job.url) })
     const connection = yield* PgConnection.make(config)
-    const store = PostgresStore.layer({ url: Redacted.make(job.url), poolSize: 3 })
+    // The readers are there for its own stores: its type does not tell of them.
+    const store = PostgresStore.layer({ url: Redacted.make(job.url), poolSize: 3 }) as Layer.Layer<
+      Store | Readers,
+      DatabaseUnusable
+    >
     const services = servicesLayer({
       version: "bench",
       retryBudget: Duration.seconds(10),

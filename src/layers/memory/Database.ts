@@ -11,7 +11,7 @@ import type { ChannelName } from "../../schema/Key.ts"
 import { Conflict } from "../../schema/OrchestratorError.ts"
 import { fromMicros, type Timestamp } from "../../schema/Timestamp.ts"
 import { type Committed, Database, type PreparedEvent, type Work } from "../../services/store/Database.ts"
-import { UnitOfWork } from "../../services/store/UnitOfWork.ts"
+import { UnitOfWork, whileOpen } from "../../services/store/UnitOfWork.ts"
 import * as Logs from "./EventLogs.ts"
 import { findTransaction, Held, Memory, Transaction } from "./Memory.ts"
 
@@ -30,13 +30,14 @@ const stoppedClock = (): Effect.Effect<Timestamp> => {
   return Effect.map(Clock.currentTimeNanos, (nanos) => (time ??= fromMicros(Number(nanos / 1000n))))
 }
 
-const unitOf = ({ events }: Transaction["Service"], now: Effect.Effect<Timestamp>): UnitOfWork["Service"] => ({
-  now,
-  emit: (made) =>
-    Effect.sync(() => {
-      for (const event of made) events.push(event)
-    })
-})
+const unitOf = (transaction: Transaction["Service"], now: Effect.Effect<Timestamp>): UnitOfWork["Service"] =>
+  whileOpen(() => transaction.isOpen, {
+    now,
+    emit: (made) =>
+      Effect.sync(() => {
+        for (const event of made) transaction.events.push(event)
+      })
+  })
 
 const commit = (
   { changes, memory, state }: Transaction["Service"],
@@ -47,9 +48,9 @@ const commit = (
   Effect.suspend(() => {
     try {
       const changed = changes.reduce((current, change) => change(current), state)
-      const [logs, committed] = Logs.append(changed.logs, channel, prepared, now)
+      const [logs, events] = Logs.append(changed.logs, channel, prepared, now)
       memory.committed = { ...changed, logs }
-      return Effect.succeed(committed)
+      return Effect.succeed({ events })
     } catch (error) {
       return error instanceof Conflict ? Effect.fail(error) : Effect.die(error)
     }
@@ -65,8 +66,8 @@ const refuseNested = (memory: Memory["Service"]): Effect.Effect<void> =>
 const make = (memory: Memory["Service"]): Database["Service"] => {
   const run = <A, E, R, E2, B, E3>(
     channel: ChannelName,
-    { body, finish, prepare, stands }: Work<A, E, R, E2, B, E3>
-  ): Effect.Effect<readonly [B, Committed], E | E2 | E3 | Conflict, Exclude<R, UnitOfWork>> =>
+    { body, finish, onCommitted, prepare }: Work<A, E, R, E2, B, E3>
+  ): Effect.Effect<B, E | E2 | E3 | Conflict, Exclude<R, UnitOfWork>> =>
     Effect.suspend(() => {
       const transaction = begin(memory)
       const now = stoppedClock()
@@ -81,10 +82,8 @@ const make = (memory: Memory["Service"]): Database["Service"] => {
         const prepared = yield* prepare(transaction.events)
         const answer = yield* finish(value)
         const time = yield* now
-        const committed = yield* Effect.uninterruptible(
-          Effect.tap(commit(transaction, channel, prepared, time), stands)
-        )
-        return [answer, committed] as const
+        yield* Effect.uninterruptible(Effect.flatMap(commit(transaction, channel, prepared, time), onCommitted))
+        return answer
       })
     }).pipe(memory.turn.withPermit, (ordered) => Effect.andThen(refuseNested(memory), ordered))
 

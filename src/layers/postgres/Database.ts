@@ -5,6 +5,7 @@
  */
 import type * as PgConnection from "@effect/sql-pg/PgConnection"
 import * as PgPool from "@effect/sql-pg/PgPool"
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -19,7 +20,7 @@ import { Unavailable } from "../../schema/OrchestratorError.ts"
 import type { Timestamp } from "../../schema/Timestamp.ts"
 import { type Committed, Database, type PreparedEvent, type Work } from "../../services/store/Database.ts"
 import { Contended, type ReadError, StoreUnfit, type WriteError } from "../../services/store/StoreError.ts"
-import { UnitOfWork } from "../../services/store/UnitOfWork.ts"
+import { UnitOfWork, whileOpen } from "../../services/store/UnitOfWork.ts"
 import { Tracing } from "../../services/Tracing.ts"
 import { Answers } from "./Answers.ts"
 import { timestamp } from "./Codecs.ts"
@@ -29,7 +30,7 @@ import * as Durability from "./Durability.ts"
 import { schemaProblem } from "./Migrator.ts"
 import { PoolMetrics } from "./PoolMetrics.ts"
 import * as ReaderPool from "./ReaderPool.ts"
-import { Readers, type Row, Session, type Statement } from "./Session.ts"
+import { findSession, Readers, type Row, Session, type Statement } from "./Session.ts"
 import { isConnectionLoss, isFollowUp, reasonOf, translate, translateRead } from "./SqlErrors.ts"
 import { type Watch, watching } from "./Watch.ts"
 
@@ -87,7 +88,11 @@ export const layer = (options: Options): Layer.Layer<Database | Readers, SqlErro
         return made
       }
       const database = Database.of({
-        run: (channel, work) => run({ pool: writerPool, use, watch, early, answersOf }, channel, work),
+        run: (channel, work) =>
+          Effect.andThen(
+            refuseNested(readerPool),
+            run({ pool: writerPool, readers: readerPool, use, watch, early, answersOf }, channel, work)
+          ),
         ping: schemaProblem((text) => readerPool.query(text, [])).pipe(
           Effect.catch(({ cause }) => Effect.succeed(awayBecause(cause))),
           Effect.flatMap((problem) =>
@@ -102,13 +107,23 @@ export const layer = (options: Options): Layer.Layer<Database | Readers, SqlErro
 const awayBecause = (cause: unknown): string =>
   `the database is out of reach${isSqlError(cause) ? `: ${reasonOf(cause).short}` : ""}`
 
+const refuseNested = (readers: Readers["Service"]): Effect.Effect<void> =>
+  Effect.contextWith((context: Context.Context<never>) =>
+    Option.isSome(findSession(readers, context))
+      ? Effect.die(new Error("a transaction inside of another one would wait for its connection"))
+      : Effect.void
+  )
+
 /** Before the commit nothing stays of a transaction whose connection is lost: it may be run again. */
-const translateInTransaction = (error: SqlError): ReadError =>
-  isConnectionLoss(error) ? new Contended({ reason: "connection", cause: error }) : translateRead(error)
+const beforeCommit =
+  <E>(translated: (error: SqlError) => E) =>
+  (error: SqlError): E | Contended =>
+    isConnectionLoss(error) ? new Contended({ reason: "connection", cause: error }) : translated(error)
 
 /** What transactions run on. */
 interface Writers {
   readonly pool: PgPool.PgPool
+  readonly readers: Readers["Service"]
   readonly use: PoolMetrics
   readonly watch: Watch
   readonly early: boolean
@@ -116,38 +131,39 @@ interface Writers {
 }
 
 const run = <A, E, R, E2, B, E3>(
-  { answersOf, early, pool, use, watch }: Writers,
+  { answersOf, early, pool, readers, use, watch }: Writers,
   channel: ChannelName,
-  { body, finish, prepare, stands }: Work<A, E, R, E2, B, E3>
-): Effect.Effect<readonly [B, Committed], E | E2 | E3 | WriteError, Exclude<R, UnitOfWork>> =>
+  { body, finish, onCommitted, prepare }: Work<A, E, R, E2, B, E3>
+): Effect.Effect<B, E | E2 | E3 | WriteError, Exclude<R, UnitOfWork>> =>
   Effect.scoped(
     Effect.gen(function* () {
       const connection = yield* Effect.mapError(use.leased(pool.get), translate)
-      const transaction = new Transaction(connection, answersOf(connection), watch, early)
-      const context = Context.make(Session, transaction).pipe(
-        Context.add(UnitOfWork, UnitOfWork.of({ now: transaction.now, emit: transaction.emit }))
+      const transaction = new Transaction(connection, readers, answersOf(connection), watch, early)
+      const context: Context.Context<UnitOfWork> = Context.make(Session, transaction).pipe(
+        Context.add(UnitOfWork, transaction.unit)
       )
       return yield* Effect.uninterruptibleMask((restore) =>
         Effect.gen(function* () {
-          const value = yield* Effect.provide(body, context)
+          const value = yield* Effect.ensuring(Effect.provide(body, context), transaction.endOfBody)
           const prepared = yield* prepare(transaction.events)
           return [yield* finish(value), prepared] as const
         }).pipe(
           restore,
           Effect.flatMap(([answer, prepared]) =>
-            Effect.flatMap(transaction.commit(channel, prepared), (committed) =>
-              Effect.as(stands(committed), [answer, committed] as const)
-            )
+            Effect.as(Effect.flatMap(transaction.commit(channel, prepared), onCommitted), answer)
           ),
           Effect.onExit((exit) => (Exit.isSuccess(exit) ? Effect.void : transaction.abandon(pool)))
         )
       )
     })
-  ) as Effect.Effect<readonly [B, Committed], E | E2 | E3 | WriteError, Exclude<R, UnitOfWork>>
+  )
 
 /** One transaction on an exclusive connection. */
 class Transaction {
   readonly events: Array<NewEvent> = []
+  readonly readers: Readers["Service"]
+  /** Whether the body still runs. */
+  isOpen = true
   private readonly deferred: Array<Statement> = []
   private readonly connection: PgConnection.PgConnection
   private readonly answers: Answers
@@ -157,8 +173,15 @@ class Transaction {
   private ended = false
   private time: Timestamp | undefined
 
-  constructor(connection: PgConnection.PgConnection, answers: Answers, watch: Watch, early: boolean) {
+  constructor(
+    connection: PgConnection.PgConnection,
+    readers: Readers["Service"],
+    answers: Answers,
+    watch: Watch,
+    early: boolean
+  ) {
     this.connection = connection
+    this.readers = readers
     this.answers = answers
     this.watch = watch
     this.early = early
@@ -181,7 +204,7 @@ class Transaction {
       const answer = Effect.flatten(statement.await())
       return (begin === undefined ? answer : Effect.andThen(Effect.flatten(begin.await()), answer)).pipe(
         Effect.map((result) => result.rows),
-        Effect.mapError(translateInTransaction)
+        Effect.mapError(beforeCommit(translateRead))
       )
     })
 
@@ -189,12 +212,22 @@ class Transaction {
     this.deferred.push({ sql: text, params })
   }
 
-  readonly emit = (events: Iterable<NewEvent>): Effect.Effect<void> =>
-    Effect.sync(() => {
-      for (const event of events) this.events.push(event)
-    })
+  readonly endOfBody: Effect.Effect<void> = Effect.sync(() => {
+    this.isOpen = false
+  })
 
-  readonly now: Effect.Effect<Timestamp, ReadError> = Effect.suspend(() =>
+  /** What the body has of it, while it runs. */
+  get unit(): UnitOfWork["Service"] {
+    return whileOpen(() => this.isOpen, {
+      now: this.now,
+      emit: (events) =>
+        Effect.sync(() => {
+          for (const event of events) this.events.push(event)
+        })
+    })
+  }
+
+  private readonly now: Effect.Effect<Timestamp, ReadError> = Effect.suspend(() =>
     this.time !== undefined
       ? Effect.succeed(this.time)
       : Effect.map(this.query("SELECT clock_timestamp() AS now", []), ([row]) => {
@@ -205,7 +238,7 @@ class Transaction {
 
   /** Everything that was put down, the events, and COMMIT, in one socket write. */
   commit(channel: ChannelName, prepared: ReadonlyArray<PreparedEvent>): Effect.Effect<Committed, WriteError> {
-    if (!this.begun && this.deferred.length === 0 && prepared.length === 0) return Effect.succeed([])
+    if (!this.begun && this.deferred.length === 0 && prepared.length === 0) return Effect.succeed({ events: [] })
     return Effect.gen({ self: this }, function* () {
       const events = prepared.length === 0 ? [] : [append(channel, yield* this.now, prepared, this.early)]
       const begin = this.begun ? [] : [beginning]
@@ -217,13 +250,14 @@ class Transaction {
       this.ended = Exit.isSuccess(commit)
       const failure = firstFailure([...statements, commit])
       if (failure !== undefined) {
-        if (sent === "ROLLBACK") return yield* Effect.fail(translateInTransaction(failure))
+        if (sent === "ROLLBACK") return yield* Effect.fail(beforeCommit(translate)(failure))
         return yield* isConnectionLoss(failure) ? inDoubt(failure) : Effect.fail(translate(failure))
       }
+      // Whatever went wrong on this side, PostgreSQL may have done what was sent.
+      const defect = firstDefect([...statements, commit, ...(flush === undefined ? [] : [flush])])
+      if (defect !== undefined) return yield* sent === "ROLLBACK" ? Effect.die(defect) : inDoubt(defect)
       // PostgreSQL does not call it an error when a transaction is rolled back at its COMMIT.
       if (commandOf(commit) !== "COMMIT") return yield* Effect.die(new Error("a transaction was not committed"))
-      const late = firstFailure(flush === undefined ? [] : [flush])
-      if (late !== undefined) return yield* inDoubt(late)
       return committed(channel, prepared, statements[statements.length - 1])
     })
   }
@@ -324,7 +358,13 @@ const firstFailure = (exits: ReadonlyArray<QueryExit>): SqlError | undefined => 
   return any
 }
 
-const inDoubt = (cause: SqlError): Unavailable =>
+/** Why there is no answer to a statement that PostgreSQL has not refused: a log or a trace that broke. */
+const firstDefect = (exits: ReadonlyArray<QueryExit>): unknown => {
+  const failed = exits.find(Exit.isFailure)
+  return failed && Cause.squash(failed.cause)
+}
+
+const inDoubt = (cause: unknown): Unavailable =>
   new Unavailable({
     message:
       "the connection to the database was lost during the commit: the call may have succeeded, make it again to find out",
@@ -336,7 +376,7 @@ const committed = (
   prepared: ReadonlyArray<PreparedEvent>,
   exit: QueryExit | undefined
 ): Committed => {
-  if (prepared.length === 0 || exit === undefined || !Exit.isSuccess(exit)) return []
+  if (prepared.length === 0 || exit === undefined || !Exit.isSuccess(exit)) return { events: [] }
   const [row] = exit.value.rows
   const firstPosition = Number(row?.first_position)
   const loggedAt = row?.logged_at as Timestamp
@@ -349,5 +389,5 @@ const committed = (
       message: one.message
     })
   )
-  return Object.assign(events, { previousId: row?.previous_id === null ? undefined : String(row?.previous_id) })
+  return { events, previousId: row?.previous_id === null ? undefined : String(row?.previous_id) }
 }

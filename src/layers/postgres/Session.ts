@@ -22,10 +22,14 @@ export interface Statement {
   readonly params: ReadonlyArray<unknown>
 }
 
-/** The open transaction of a fiber: there exactly where `UnitOfWork` is. */
+/** A transaction: there exactly where `UnitOfWork` is. */
 export class Session extends Context.Service<
   Session,
   {
+    /** Of which database it is. */
+    readonly readers: Readers["Service"]
+    /** Until its body has ended. */
+    readonly isOpen: boolean
     readonly query: (sql: string, params: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<Row>, ReadError>
     readonly defer: (sql: string, params: ReadonlyArray<unknown>) => void
   }
@@ -70,26 +74,35 @@ export interface Sql {
   readonly write: (sql: string, params: ReadonlyArray<unknown>) => Effect.Effect<void, never, UnitOfWork>
 }
 
-const openSession = Effect.contextWith((context: Context.Context<never>) =>
-  Effect.sync(() => {
-    const session = Context.getOption(context, Session)
-    if (Option.isNone(session)) throw new Error("a locking read or a write outside of a transaction")
-    return session.value
-  })
-)
+/** The open transaction of this database in which a fiber is. One that has ended is none. */
+export const findSession = (
+  readers: Readers["Service"],
+  context: Context.Context<never>
+): Option.Option<Session["Service"]> =>
+  Option.filter(Context.getOption(context, Session), (session) => session.readers === readers && session.isOpen)
 
 /** The access of the stores to the database. */
-export const sql: Effect.Effect<Sql, never, Readers> = Effect.map(Readers, (readers) => ({
-  read: (text, params, options) =>
-    Effect.contextWith((context: Context.Context<never>) =>
-      Option.match(Context.getOption(context, Session), {
-        onNone: () => readers.query(text, params, options),
-        onSome: (session) => session.query(text, params)
-      })
-    ),
-  locking: (text, params) => Effect.flatMap(openSession, (session) => session.query(text, params)),
-  write: (text, params) => Effect.map(openSession, (session) => session.defer(text, params))
-}))
+export const sql: Effect.Effect<Sql, never, Readers> = Effect.map(Readers, (readers) => {
+  const openSession = Effect.contextWith((context: Context.Context<never>) =>
+    Effect.sync(() =>
+      Option.getOrThrowWith(
+        findSession(readers, context),
+        () => new Error("a locking read or a write outside of a transaction, or after its end: use Database.run")
+      )
+    )
+  )
+  return {
+    read: (text, params, options) =>
+      Effect.contextWith((context: Context.Context<never>) =>
+        Option.match(findSession(readers, context), {
+          onNone: () => readers.query(text, params, options),
+          onSome: (session) => session.query(text, params)
+        })
+      ),
+    locking: (text, params) => Effect.flatMap(openSession, (session) => session.query(text, params)),
+    write: (text, params) => Effect.map(openSession, (session) => session.defer(text, params))
+  }
+})
 
 /**
  * The condition that a row is of the channel in parameter $1. By way of a query, so that PostgreSQL makes its plan for a

@@ -260,5 +260,8 @@ export const translate = (error: SqlError): WriteError => {
   return new Internal({ cause: error })
 }
 
-/** The same of a statement that writes nothing. */
-export const translateRead = (error: SqlError): ReadError => translate(error) as ReadError
+/** The same of a statement that makes no asset, and so takes no key. */
+export const translateRead = (error: SqlError): ReadError => {
+  const translated = translate(error)
+  return translated._tag === "Conflict" ? new Internal({ cause: error }) : translated
+}

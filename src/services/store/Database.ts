@@ -17,11 +17,16 @@ export interface PreparedEvent {
   readonly message: Uint8Array
 }
 
-/**
- * What one transaction left in the log, in order, at dense positions; empty when it made no event. A store that may lose
- * what it has committed, in a failover, tells the id of the event before the first, where there is one.
- */
-export type Committed = ReadonlyArray<LoggedEvent> & { readonly previousId?: string | undefined }
+/** What one transaction left in the log. */
+export interface Committed {
+  /** In order, at dense positions; none when the transaction made no event. */
+  readonly events: ReadonlyArray<LoggedEvent>
+  /**
+   * The id of the event before the first, where there is one, from a store that may lose what it has committed, as in a
+   * failover.
+   */
+  readonly previousId?: string | undefined
+}
 
 /** What one transaction does, and who hears that it stands. */
 export interface Work<A, E, R, E2, B, E3> {
@@ -32,7 +37,7 @@ export interface Work<A, E, R, E2, B, E3> {
   /** Makes the answer. */
   readonly finish: (value: A) => Effect.Effect<B, E3>
   /** Hears of what was committed, once: delivery, metrics and whoever waits for the commit hang on it. */
-  readonly stands: (committed: Committed) => Effect.Effect<void>
+  readonly onCommitted: (committed: Committed) => Effect.Effect<void>
 }
 
 /** Transactions: all writes and events of a call, or nothing. */
@@ -43,8 +48,11 @@ export class Database extends Context.Service<
      * Runs `body` in one transaction of this channel. When it succeeds, `prepare` makes its events ready, `finish` the
      * answer, then writes and events are committed together: events get the channel's next positions, in order, and one
      * timestamp, the transaction's or the log's last where that is later. When one of the three fails, or is
-     * interrupted, nothing stays. From the moment that the commit is sent on, it cannot be interrupted, and `stands`
-     * hears of what was committed, also when nobody waits for the answer any more.
+     * interrupted, nothing stays. From the moment that the commit is sent on, it cannot be interrupted, and
+     * `onCommitted` hears of what was committed, also when nobody waits for the answer any more.
+     *
+     * What `body` has left behind, such as a fiber, is in no transaction any more: it reads what is committed, and its
+     * locks and writes are defects. So is a transaction inside of another one of the same store, which would wait for it.
      *
      * Fails with `Contended` when it lost to a concurrent transaction: nothing stays, and it may be run again. Fails
      * with `Unavailable` when the store is out of reach or the answer to the commit was lost: then the transaction may
@@ -53,7 +61,7 @@ export class Database extends Context.Service<
     readonly run: <A, E, R, E2, B, E3>(
       channel: ChannelName,
       work: Work<A, E, R, E2, B, E3>
-    ) => Effect.Effect<readonly [B, Committed], E | E2 | E3 | WriteError, Exclude<R, UnitOfWork>>
+    ) => Effect.Effect<B, E | E2 | E3 | WriteError, Exclude<R, UnitOfWork>>
     /** Succeeds when the store answers and fits this program: for readiness probes. */
     readonly ping: Effect.Effect<void, StoreUnfit>
   }

@@ -26,17 +26,30 @@ export class UnitOfWork extends Context.Service<
  * Reads all of these in one round trip, in the order of the record: put what locks first. The transaction's time is
  * read last, so that it is after every lock.
  */
-export const readTogether = <T extends Record<string, Effect.Effect<unknown, unknown, unknown>>>(
-  reads: T
-): Effect.Effect<
-  { readonly [K in keyof T]: Effect.Success<T[K]> } & { readonly time: Timestamp },
-  Effect.Error<T[keyof T]> | ReadError,
-  Effect.Services<T[keyof T]> | UnitOfWork
-> =>
+export const readTogether = <T extends Reads>(reads: T): Effect.Effect<Found<T>, ErrorOf<T>, ServicesOf<T>> =>
   Effect.flatMap(
     UnitOfWork,
-    (unit) => Effect.all({ ...reads, time: unit.now }, { concurrency: "unbounded" }) as unknown as Effect.Effect<never>
+    (unit) =>
+      Effect.all({ ...reads, time: unit.now }, { concurrency: "unbounded" }) as Effect.Effect<
+        Found<T>,
+        ErrorOf<T>,
+        ServicesOf<T>
+      >
   )
+
+type Reads = Record<string, Effect.Effect<unknown, unknown, unknown>> & { readonly time?: never }
+type Found<T> = { readonly [K in keyof T]: T[K] extends Effect.Effect<infer A, unknown, unknown> ? A : never } & {
+  readonly time: Timestamp
+}
+type ErrorOf<T> = Effect.Error<T[keyof T]> | ReadError
+type ServicesOf<T> = Effect.Services<T[keyof T]> | UnitOfWork
+
+/** A unit of work that is nobody's any more once `isOpen` says so: to use it then is a defect. */
+export const whileOpen = (isOpen: () => boolean, unit: UnitOfWork["Service"]): UnitOfWork["Service"] => {
+  const checked = <A, E>(use: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    Effect.suspend(() => (isOpen() ? use : Effect.die(new Error("a transaction is used after its end"))))
+  return { now: checked(unit.now), emit: (events) => checked(unit.emit(events)) }
+}
 
 /** Puts down events, in this order. */
 export const emitEvents = (events: Iterable<NewEvent>): Effect.Effect<void, never, UnitOfWork> =>

@@ -14,7 +14,7 @@ import { ProfilingStore } from "../../services/store/ProfilingStore.ts"
 import { emitEvents, readTogether, UnitOfWork } from "../../services/store/UnitOfWork.ts"
 import * as build from "./builders.ts"
 import { all } from "./pages.ts"
-import { commit, found, inTurn, plain, prepare, run, type Store, work } from "./support.ts"
+import { commit, defectOf, found, inTurn, plain, prepare, run, type Store, unbound, work } from "./support.ts"
 
 /** Puts down a fresh plan with its event, and stores a profiling step. */
 const put = Effect.fnUntraced(function* (channel: ChannelName) {
@@ -194,7 +194,7 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
         const error = yield* Effect.flip(
           database.run(channel, {
             ...work(Effect.andThen(put(channel), plans.insert(channel, taken))),
-            stands: (committed) => Effect.sync(() => heard.push(committed))
+            onCommitted: (committed) => Effect.sync(() => heard.push(committed))
           })
         )
         expect(error).toMatchObject({
@@ -226,13 +226,13 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
         for (let turns = 0; turns < 30; turns++) {
           const channel = build.channel()
           const heard: Array<Committed> = []
-          const stands = (committed: Committed) => Effect.sync(() => heard.push(committed))
-          const fiber = yield* Effect.forkChild(database.run(channel, { ...work(put(channel)), stands }))
+          const onCommitted = (committed: Committed) => Effect.sync(() => heard.push(committed))
+          const fiber = yield* Effect.forkChild(database.run(channel, { ...work(put(channel)), onCommitted }))
           for (let turn = 0; turn < turns; turn++) yield* turn % 2 === 0 ? Effect.yieldNow : database.ping
           yield* Fiber.interrupt(fiber)
           const stored = yield* all((request) => plans.page(channel, {}, request))
           expect(yield* log.heads([channel])).toEqual(new Map([[channel, stored.length]]))
-          expect(heard.map((committed) => committed.length)).toEqual(stored.map(() => 1))
+          expect(heard.map(({ events }) => events.length)).toEqual(stored.map(() => 1))
           const exit = yield* Fiber.await(fiber)
           if (Exit.isSuccess(exit)) expect(stored).toHaveLength(1)
         }
@@ -268,7 +268,7 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
           yield* unit.emit(new Set(made.slice(2)))
           return "value"
         })
-        const [answer, committed] = yield* database.run(channel, {
+        const answer = yield* database.run(channel, {
           body,
           prepare: (events) => {
             calls.push([...events])
@@ -278,11 +278,57 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
             calls.push(value)
             return Effect.succeed("answer")
           },
-          stands: (events) => Effect.sync(() => calls.push(events))
+          onCommitted: ({ events }) => Effect.sync(() => calls.push(events.map(({ position }) => position)))
         })
         expect(answer).toBe("answer")
-        expect(calls).toEqual([made, "value", committed])
-        expect(committed.map((event) => event.position)).toEqual([1, 2, 3, 4])
+        expect(calls).toEqual([made, "value", [1, 2, 3, 4]])
+      })
+    )
+
+    it.effect("are over for a fiber that they have left behind: it reads what is committed, and cannot write", () =>
+      Effect.gen(function* () {
+        const plans = yield* ComputePlanStore
+        const channel = build.channel()
+        const hasEnded = yield* Deferred.make<void>()
+        const plan = build.computePlan()
+        const late = Effect.gen(function* () {
+          const unit = yield* UnitOfWork
+          yield* Deferred.await(hasEnded)
+          const seen = yield* found(plans.find(channel, plan.key))
+          const uses = [plans.lock(channel, [plan.key]), plans.insert(channel, build.computePlan())]
+          const kept = [unit.now, unit.emit([build.event()])]
+          return {
+            seen,
+            uses: yield* Effect.forEach(uses, (use) => defectOf(use)),
+            kept: yield* Effect.forEach(kept, (use) => defectOf(use))
+          }
+        })
+        const fiber = yield* commit(
+          channel,
+          Effect.tap(Effect.forkDetach(late), () => plans.insert(channel, plan))
+        )
+        yield* Deferred.succeed(hasEnded, undefined)
+        const outside = expect.stringContaining("outside of a transaction, or after its end")
+        const after = expect.stringContaining("after its end")
+        expect(yield* Fiber.join(fiber)).toEqual({ seen: plan, uses: [outside, outside], kept: [after, after] })
+        expect(yield* all((request) => plans.page(channel, {}, request))).toEqual([plan])
+      })
+    )
+
+    it.effect("die inside of one another", () =>
+      Effect.gen(function* () {
+        const nested = commit(build.channel(), commit(build.channel(), Effect.void))
+        expect(yield* defectOf(nested)).toContain("a transaction inside of another one")
+      })
+    )
+
+    it.effect("are asked for by locks and writes", () =>
+      Effect.gen(function* () {
+        const plans = yield* ComputePlanStore
+        const channel = build.channel()
+        for (const use of [plans.lock(channel, [build.key()]), plans.insert(channel, build.computePlan())]) {
+          expect(yield* defectOf(unbound(use))).toContain("use Database.run")
+        }
       })
     )
 

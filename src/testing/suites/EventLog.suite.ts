@@ -5,11 +5,10 @@ import type * as Layer from "effect/Layer"
 import type { LoggedEvent } from "../../schema/Event.ts"
 import type { ChannelName } from "../../schema/Key.ts"
 import { ComputePlanStore } from "../../services/store/ComputePlanStore.ts"
-import { Database } from "../../services/store/Database.ts"
 import { EventLog } from "../../services/store/EventLog.ts"
 import { emitEvents, UnitOfWork } from "../../services/store/UnitOfWork.ts"
 import * as build from "./builders.ts"
-import { commit, found, plain, prepare, run, type Store, work } from "./support.ts"
+import { commit, found, plain, prepare, run, type Store } from "./support.ts"
 
 /** Events of one transaction. */
 const append = (channel: ChannelName, count: number) =>
@@ -47,17 +46,13 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
 
     it.effect("keeps an event as it was made ready: its channel, id and message", () =>
       Effect.gen(function* () {
-        const database = yield* Database
         const log = yield* EventLog
         const channel = build.channel()
         const message = Uint8Array.from({ length: 256 }, (_, byte) => byte)
         const [prepared] = yield* prepare([build.event()])
         if (prepared === undefined) return
         const ready = Effect.succeed([{ ...prepared, message }])
-        const [, committed] = yield* database.run(channel, {
-          ...work(emitEvents([prepared.event])),
-          prepare: () => ready
-        })
+        const [, committed] = yield* run(channel, emitEvents([prepared.event]), { prepare: () => ready })
         const expected = { channel, position: 1, id: prepared.id, message: Array.from(message) }
         expect(committed.map(plain)).toMatchObject([expected])
         expect((yield* log.read(channel, 0, 1, 1, plenty)).map(plain)).toMatchObject([expected])

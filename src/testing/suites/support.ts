@@ -1,8 +1,11 @@
 /** What the suites of the store share: their ports, transactions with events made ready, and things to start from. */
 
 import type * as Vitest from "@effect/vitest"
+import { expect } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type { ComputePlan } from "../../schema/ComputePlan.ts"
 import type { ComputeTask } from "../../schema/ComputeTask.ts"
@@ -13,11 +16,12 @@ import type { ChannelName } from "../../schema/Key.ts"
 import type { Organization } from "../../schema/Organization.ts"
 import { ComputePlanStore } from "../../services/store/ComputePlanStore.ts"
 import { ComputeTaskStore } from "../../services/store/ComputeTaskStore.ts"
-import { Database, type PreparedEvent } from "../../services/store/Database.ts"
+import { type Committed, Database, type PreparedEvent, type Work } from "../../services/store/Database.ts"
 import { DataManagerStore } from "../../services/store/DataManagerStore.ts"
 import { FunctionStore } from "../../services/store/FunctionStore.ts"
 import { OrganizationStore } from "../../services/store/OrganizationStore.ts"
 import type { Store } from "../../services/store/Store.ts"
+import { UnitOfWork } from "../../services/store/UnitOfWork.ts"
 import * as build from "./builders.ts"
 
 export type { Store } from "../../services/store/Store.ts"
@@ -42,16 +46,39 @@ export const work = <A, E, R>(body: Effect.Effect<A, E, R>) => ({
   body,
   prepare,
   finish: Effect.succeed<A>,
-  stands: () => Effect.void
+  onCommitted: () => Effect.void
 })
 
 /** Runs a transaction: gives its answer and its events. */
-export const run = <A, E, R>(channel: ChannelName, body: Effect.Effect<A, E, R>) =>
-  Effect.flatMap(Database, (database) => database.run(channel, work(body)))
+export const run = Effect.fnUntraced(function* <A, E, R>(
+  channel: ChannelName,
+  body: Effect.Effect<A, E, R>,
+  more: Partial<Pick<Work<A, E, R, never, A, never>, "prepare">> = {}
+) {
+  const database = yield* Database
+  let events: ReadonlyArray<LoggedEvent> = []
+  const onCommitted = (committed: Committed) =>
+    Effect.sync(() => {
+      events = committed.events
+    })
+  const answer = yield* database.run(channel, { ...work(body), ...more, onCommitted })
+  return [answer, events] as const
+})
 
 /** Runs a transaction for its answer. */
 export const commit = <A, E, R>(channel: ChannelName, body: Effect.Effect<A, E, R>) =>
-  Effect.map(run(channel, body), ([answer]) => answer)
+  Effect.flatMap(Database, (database) => database.run(channel, work(body)))
+
+/** The message of the defect that an effect dies of. */
+export const defectOf = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.map(Effect.exit(effect), (exit) => {
+    if (Exit.isSuccess(exit) || !Cause.hasDies(exit.cause)) return expect.unreachable("there is no defect")
+    return String(Cause.squash(exit.cause))
+  })
+
+/** What a body would do that asks for a transaction, done outside of any. */
+export const unbound = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, Exclude<R, UnitOfWork>> =>
+  Effect.provideService(effect, UnitOfWork, UnitOfWork.of({ now: Effect.die("no"), emit: () => Effect.die("no") }))
 
 /** What was found, `undefined` when nothing was. */
 export const found = <A, E, R>(effect: Effect.Effect<Option.Option<A>, E, R>): Effect.Effect<A | undefined, E, R> =>
