@@ -16,7 +16,7 @@ const program = Effect.gen(function* () {
   const transaction = yield* Transaction
   const registration = plans.register({ key: crypto.randomUUID(), name: "a plan", tag: "", metadata: new Map() })
   // The second argument makes the answer of what the service gave, before the commit.
-  const plan = yield* transaction.write(registration, Effect.succeed)
+  const plan = yield* transaction.write(registration)
   const page = yield* transaction.read(plans.query({ owner: "MyOrg1MSP" }, { cursor: Option.none(), limit: 10 }))
   console.log(page.items.map(({ key, name }) => `${name} ${key === plan.key}`).join())
 }).pipe(Effect.provideService(RequestContext, caller))

@@ -21,10 +21,7 @@ layer(Services.layer().pipe(Layer.provideMerge(OwnStore.layer)))("my store", (it
       const plans = yield* ComputePlans
       const transaction = yield* Transaction
       const register = (name: string) =>
-        transaction.write(
-          plans.register({ key: crypto.randomUUID(), name, tag: "", metadata: new Map() }),
-          Effect.succeed
-        )
+        transaction.write(plans.register({ key: crypto.randomUUID(), name, tag: "", metadata: new Map() }))
       yield* register("a plan")
       yield* Effect.flip(register(""))
       expect(yield* Ref.get(yield* OwnStore.Commits)).toBe(1)

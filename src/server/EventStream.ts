@@ -41,19 +41,40 @@ export const deliver = <E>(
   delivered: (events: number) => void
 ): Effect.Effect<never, E | Unavailable> => {
   const stream = http2StreamOf(call)
+  const transport = new Transport(stream ?? (call as unknown as Writable))
   return Effect.forever(
     Effect.gen(function* () {
       const events = yield* subscription.take
-      yield* stream === undefined
-        ? send(call as unknown as Writable, messages(events), subscription.ended, patience)
-        : send(stream, pieces(events), subscription.ended, patience)
+      const all = stream === undefined ? messages(events) : pieces(events)
+      yield* send(transport, all, subscription.ended, patience)
       delivered(events.length)
       if (stream === undefined) return
-      const unsent = yield* sendReady(stream, subscription, delivered)
-      yield* send(stream, unsent.pieces, subscription.ended, patience)
+      const unsent = yield* sendReady(transport, subscription, delivered)
+      yield* send(transport, unsent.pieces, subscription.ended, patience)
       delivered(unsent.events)
     })
-  )
+  ).pipe(Effect.onExit(() => Effect.sync(() => transport.finish())))
+}
+
+/** What takes the bytes, and what it still misses of the message that it has begun. */
+class Transport {
+  readonly to: Writable
+  private missing: Uint8Array | undefined
+
+  constructor(to: Writable) {
+    this.to = to
+  }
+
+  /** Whether there is room for more. */
+  write({ bytes, missing }: Piece): boolean {
+    this.missing = missing
+    return this.to.write(bytes)
+  }
+
+  /** However the stream ends, by its subscription or because it is interrupted: what comes next comes behind a message. */
+  finish(): void {
+    if (this.missing !== undefined && !this.to.destroyed) this.to.write(this.missing)
+  }
 }
 
 /** What a subscription of the hub is to its stream. */
@@ -75,7 +96,7 @@ interface Unsent {
  * more to do than that: the transport is full, or events must be taken elsewhere.
  */
 const sendReady = <E>(
-  stream: ServerHttp2Stream,
+  transport: Transport,
   { takeReady, watch }: Subscribed<E>,
   delivered: (events: number) => void
 ): Effect.Effect<Unsent> =>
@@ -86,12 +107,12 @@ const sendReady = <E>(
       resume(Effect.succeed(unsent))
     }
     const pump = () => {
-      while (!stream.destroyed && !stream.writableNeedDrain) {
+      while (!transport.to.destroyed && !transport.to.writableNeedDrain) {
         const events = takeReady()
         if (events === "nothing") return
         if (events === "elsewhere") break
         const all = [...pieces(events)]
-        const fits = all.findIndex(({ bytes }) => !stream.write(bytes)) + 1
+        const fits = all.findIndex((piece) => !transport.write(piece)) + 1
         if (fits > 0 && fits < all.length) return leave({ pieces: all.slice(fits), events: events.length })
         delivered(events.length)
       }
@@ -102,29 +123,28 @@ const sendReady = <E>(
     return Effect.sync(unwatch)
   })
 
-/** One write, and for one that goes on in the middle of a message what is missing of that. */
+/** One write, and for one that ends in the middle of a message what is missing of that. */
 interface Piece {
   readonly bytes: Uint8Array
-  readonly begun?: Uint8Array
+  readonly missing?: Uint8Array
 }
 
 const send = <E>(
-  transport: Writable,
+  transport: Transport,
   pieces: Iterable<Piece>,
   ended: Effect.Effect<never, E>,
   patience: Duration.Duration
 ): Effect.Effect<void, E | Unavailable> =>
   Effect.gen(function* () {
-    for (const { begun, bytes } of pieces) {
-      if (transport.writableNeedDrain) {
-        yield* Effect.raceFirst(drained(transport), ended).pipe(
-          Effect.timeoutOrElse({ duration: patience, orElse: () => Effect.fail(stalled(patience)) }),
-          Effect.tapError(() => Effect.sync(() => begun !== undefined && transport.write(begun)))
+    for (const piece of pieces) {
+      if (transport.to.writableNeedDrain) {
+        yield* Effect.raceFirst(drained(transport.to), ended).pipe(
+          Effect.timeoutOrElse({ duration: patience, orElse: () => Effect.fail(stalled(patience)) })
         )
       }
       // A stream that is gone takes nothing more: its call is cancelled.
-      if (transport.destroyed) return yield* Effect.never
-      transport.write(bytes)
+      if (transport.to.destroyed) return yield* Effect.never
+      transport.write(piece)
     }
   })
 
@@ -148,8 +168,10 @@ function* pieces(events: ReadonlyArray<EncodedEvent>): Generator<Piece> {
       continue
     }
     for (let start = 0; start < frame.length; start += pieceBytes) {
-      const bytes = frame.subarray(start, start + pieceBytes)
-      yield start === 0 ? { bytes } : { bytes, begun: frame.subarray(start) }
+      const end = start + pieceBytes
+      yield end < frame.length
+        ? { bytes: frame.subarray(start, end), missing: frame.subarray(end) }
+        : { bytes: frame.subarray(start) }
     }
   }
   if (size > 0) yield { bytes: joined(parts, size) }

@@ -25,7 +25,7 @@ import { RequestContext } from "./RequestContext.ts"
 import { type Committed, Database, type PreparedEvent } from "./store/Database.ts"
 import { EventCodec } from "./store/EventCodec.ts"
 import type { Contended } from "./store/StoreError.ts"
-import type { UnitOfWork } from "./store/UnitOfWork.ts"
+import { UnitOfWork } from "./store/UnitOfWork.ts"
 import { childSpan, type SpanOptions, Tracing } from "./Tracing.ts"
 
 /** What was committed by this process, transaction by transaction. It slides: whoever is slow reads the log instead. */
@@ -35,7 +35,7 @@ export class CommittedEvents extends Context.Service<CommittedEvents, PubSub.Pub
   static readonly layer = Layer.effect(CommittedEvents, PubSub.sliding<Committed>(4096))
 }
 
-/** What the open transaction does once it is committed; outside of one, nothing. */
+/** What the open transaction does once it is committed. */
 class CommitHooks extends Context.Reference<(effect: Effect.Effect<void>) => void>(
   "orchestrator/services/CommitHooks",
   {
@@ -44,8 +44,8 @@ class CommitHooks extends Context.Reference<(effect: Effect.Effect<void>) => voi
 ) {}
 
 /** Runs `effect` once the open transaction is committed, and only then: for what must count once, however often it is run. */
-export const afterCommit = (effect: Effect.Effect<void>): Effect.Effect<void> =>
-  Effect.map(CommitHooks, (add) => add(effect))
+export const afterCommit = (effect: Effect.Effect<void>): Effect.Effect<void, never, UnitOfWork> =>
+  Effect.flatMap(UnitOfWork, () => Effect.map(CommitHooks, (add) => add(effect)))
 
 /** The bounds of every transaction. */
 export interface TransactionOptions {
@@ -73,11 +73,11 @@ export class Transaction extends Context.Service<
      * Runs a service's effect in one transaction of the caller's channel. Run again from the start when it is lost to a
      * concurrent one, until the retry budget is used up; then it fails with Unavailable. InvalidAsset when an event would be
      * larger than consumers take. `finish` makes the answer of what the service gave, before the commit: when it fails,
-     * nothing stays.
+     * nothing stays. Without it the answer is what the service gave.
      */
-    readonly write: <A, E, R, B, E2>(
+    readonly write: <A, E, R, B = A, E2 = never>(
       body: Effect.Effect<A, E, R>,
-      finish: (value: A) => Effect.Effect<B, E2>
+      finish?: (value: A) => Effect.Effect<B, E2>
     ) => Effect.Effect<
       B,
       Exclude<E, Contended> | E2 | InvalidAsset | Conflict | Unavailable | Internal | StoredDataInvalid,
@@ -115,7 +115,11 @@ export class Transaction extends Context.Service<
             return prepared
           })
 
-        const write: Transaction["Service"]["write"] = (body, finish) =>
+        const write: Transaction["Service"]["write"] = <A, E, R, B = A, E2 = never>(
+          body: Effect.Effect<A, E, R>,
+          // Without it, B is A.
+          finish: (value: A) => Effect.Effect<B, E2> = (value) => Effect.succeed(value as unknown as B)
+        ) =>
           Effect.gen(function* () {
             const { channel } = yield* RequestContext
             const started = yield* Clock.currentTimeMillis

@@ -64,13 +64,14 @@ const subscriptionTo = (events: ReturnType<typeof eventsOf>, live: number, ended
 const run = async (
   { call, writes }: ReturnType<typeof callOn>,
   subscription: Subscribed<"ended">,
-  total: number
+  total: number,
+  left: Effect.Effect<void> = Effect.never
 ): Promise<{ readonly bytes: Buffer; readonly delivered: number }> => {
   let delivered = 0
   const delivering = deliver(call, subscription, Duration.seconds(10), (events) => {
     delivered += events
   })
-  const fiber = Effect.runFork(Effect.exit(delivering))
+  const fiber = Effect.runFork(Effect.exit(Effect.raceFirst(delivering, left)))
   const stream = http2StreamOf(call)
   const isThrough = () => stream?.writableLength === 0 && fiber.pollUnsafe() !== undefined
   const written = () => writes.reduce((sum, write) => sum + write.length, 0)
@@ -99,19 +100,22 @@ describe("events on a stream", () => {
     )
   })
 
-  it("end with a whole event when the stream ends while its client takes nothing", async () => {
+  it.each(["its subscription ends", "it is interrupted"])("end with a whole event when %s meanwhile", async (how) => {
+    const last = fc.integer({ min: 1, max: 6 })
     await fc.assert(
-      fc.asyncProperty(sizes, fc.nat(30), fc.integer({ min: 1, max: 6 }), async (given, live, last) => {
+      fc.asyncProperty(sizes, fc.nat(30), last, async (given, live, last) => {
         const ended = Deferred.makeUnsafe<never, "ended">()
+        const isLeft = Deferred.makeUnsafe<void>()
         const on = callOn((write) => {
           if (write < last) return Promise.resolve()
-          Deferred.doneUnsafe(ended, Effect.fail("ended" as const))
+          if (how === "it is interrupted") Deferred.doneUnsafe(isLeft, Effect.void)
+          else Deferred.doneUnsafe(ended, Effect.fail("ended" as const))
           return new Promise((resolve) => setImmediate(resolve))
         })
         const events = eventsOf(given)
         const total = events.reduce((sum, { frame }) => sum + frame.length, 0)
         const subscription = subscriptionTo(events, Math.min(live, events.length - 1), Deferred.await(ended))
-        const { bytes } = await run(on, subscription, total)
+        const { bytes } = await run(on, subscription, total, Deferred.await(isLeft))
         const ends = events.map((_, index) =>
           events.slice(0, index + 1).reduce((sum, one) => sum + one.frame.length, 0)
         )

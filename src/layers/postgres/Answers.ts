@@ -139,6 +139,6 @@ export class Answers {
     const tell = Effect.sync(() => {
       for (const { lose } of [...this.asked]) lose(why)
     })
-    Effect.runForkWith(this.context)(Effect.andThen(this.giveUp, tell))
+    Effect.runForkWith(this.context)(Effect.ensuring(this.giveUp, tell))
   }
 }

@@ -1,3 +1,7 @@
+/**
+ * Statements run in fibers of their own. A connection answers in order, so a statement that was sent takes its place
+ * whether anybody waits for it or not; and whoever finds that the connection is lost ends all that wait for it at once.
+ */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -36,8 +40,11 @@ export class Detached<A> {
   /** Waits for its end; `leave` hears of who waits no longer. */
   await(leave: () => void = () => {}): Effect.Effect<Exit.Exit<A, SqlError>> {
     return Effect.callback((resume) => {
-      this.fiber.addObserver((exit) => resume(Effect.succeed(this.told(exit))))
-      return Effect.sync(leave)
+      const unobserve = this.fiber.addObserver((exit) => resume(Effect.succeed(this.told(exit))))
+      return Effect.sync(() => {
+        unobserve()
+        leave()
+      })
     })
   }
 
