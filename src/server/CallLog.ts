@@ -7,8 +7,8 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { isOrchestratorError } from "../schema/OrchestratorError.ts"
 import type { RequestContext } from "../services/RequestContext.ts"
+import { failureOf } from "./CallFailure.ts"
 
 /** A call as its line shows it. */
 export interface LoggedCall {
@@ -56,10 +56,8 @@ const causeOf = (
   isStranger: boolean
 ): { readonly level: Level; readonly text: string } | undefined => {
   if (Cause.hasInterruptsOnly(cause)) return undefined
-  const error = Cause.squash(cause)
-  if (!isOrchestratorError(error)) {
-    return Cause.hasDies(cause) ? { level: "Error", text: `defect: ${stackOf(error)}` } : undefined
-  }
+  const error = failureOf(cause)
+  if (Cause.hasDies(cause)) return { level: "Error", text: `defect: ${stackOf(error.cause)}` }
   if (error._tag === "Internal" || error._tag === "StoredDataInvalid")
     return { level: "Error", text: describe(error.cause) }
   if (error._tag === "Unavailable" && error.cause !== undefined) return { level: "Warn", text: describe(error.cause) }

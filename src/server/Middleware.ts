@@ -1,7 +1,8 @@
 /**
- * What every call goes through, in this order, unary calls and streams alike: request id, load of the server, identity,
- * channel, room for the organization's call, message, time limit, transaction, size of the answer, errors, metrics. The
- * one place where they are put together.
+ * What every call goes through, in this order: request id, load of the server, identity, channel, room for the
+ * organization's call, message, transaction, size of the answer, errors, metrics; all of it within the time limit. Streams
+ * have the same, but for the load, the limit and the size: they are there to stay. The one place where they are put
+ * together.
  */
 import {
   type handleServerStreamingCall,
@@ -17,19 +18,14 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as References from "effect/References"
 import { strictReader } from "../layers/wire/StrictReader.ts"
-import {
-  DeadlineExceeded,
-  Internal,
-  isOrchestratorError,
-  ResourceExhausted,
-  Unavailable
-} from "../schema/OrchestratorError.ts"
+import { DeadlineExceeded, ResourceExhausted, Unavailable } from "../schema/OrchestratorError.ts"
 import { Channels } from "../services/Channels.ts"
 import { type ClientCertificate, ClientIdentity } from "../services/ClientIdentity.ts"
 import { RequestContext } from "../services/RequestContext.ts"
 import { annotate, callSpan, type SpanOptions, Tracing } from "../services/Tracing.ts"
-import { Transaction } from "../services/Transaction.ts"
+import { afterCommit, Transaction } from "../services/Transaction.ts"
 import { type Admission, countRefusal } from "./Admission.ts"
+import { failureOf, Undecodable } from "./CallFailure.ts"
 import * as CallHeaders from "./CallHeaders.ts"
 import { type LoggedCall, logCall } from "./CallLog.ts"
 import type { CallMetrics } from "./CallMetrics.ts"
@@ -61,11 +57,6 @@ type Services = Transaction | Channels | ClientIdentity
 /** What follows a message that takes a while to be decoded or encoded: others get their turn first. */
 const inTurn = <A, E, R>(bytes: number, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   bytes < 256 * 1024 ? effect : Effect.andThen(Effect.yieldNow, effect)
-
-/** A call that cannot be decoded: there is no kind for it. */
-class Undecodable extends Error {
-  readonly _tag = "Undecodable"
-}
 
 /** OpenTelemetry's rule for spans of gRPC servers: other statuses are no errors of theirs. */
 const serverErrors: ReadonlySet<status> = new Set([
@@ -132,42 +123,54 @@ export const make = (
         return counted(transaction.read(Effect.map((rpc as Read<never, unknown>).run(request), encode)), metrics)
       case "query":
         return counted(transaction.read((rpc as Query<never>).run(request, maxBytes)), metrics)
-      case "write":
-        return counted(
-          transaction.write((rpc as Write<never, unknown>).run(request), (message) => {
+      case "write": {
+        // A call that is interrupted during its commit fails, and is committed all the same.
+        let isCommitted = false
+        const noted = afterCommit(
+          Effect.sync(() => {
+            isCommitted = true
+          })
+        )
+        const written = transaction.write(
+          Effect.andThen(noted, (rpc as Write<never, unknown>).run(request)),
+          (message) => {
             const bytes = encode(message)
             return bytes.length <= maxBytes
               ? inTurn(bytes.length, Effect.succeed(bytes))
               : Effect.fail(answerTooLarge(bytes.length, maxBytes))
-          }),
-          metrics
+          }
         )
+        return counted(written, metrics, () => isCommitted)
+      }
     }
   }
 
-  const counted = <A, E, R>(call: Effect.Effect<A, E, R>, metrics: CallMetrics) =>
-    Effect.onExit(call, (exit) => Effect.sync(() => metrics.transaction(Exit.isSuccess(exit) ? "commit" : "rollback")))
+  const counted = <A, E, R>(call: Effect.Effect<A, E, R>, metrics: CallMetrics, isCommitted = () => false) =>
+    Effect.onExit(call, (exit) =>
+      Effect.sync(() => metrics.transaction(Exit.isSuccess(exit) || isCommitted() ? "commit" : "rollback"))
+    )
 
   /** A call whose statements carry its id in the log, in a span where somebody traces. */
   const observed = <A, E>(
     program: Effect.Effect<A, E, Services>,
-    call: Call & { readonly cancelled: boolean },
+    call: Call,
+    outcome: (exit: Exit.Exit<unknown, unknown>) => CallStatus,
     line: LoggedCall,
     slow: Duration.Duration | undefined
   ) => {
     const logged = Effect.onExit(
       Effect.provideService(program, References.CurrentLogAnnotations, { reqid: line.reqid }),
-      (exit) => logCall(line, outcomeOf(exit, call).code, exit, slow)
+      (exit) => logCall(line, outcome(exit).code, exit, slow)
     )
     if (spans === undefined) return logged
     const ended = Effect.onExit(logged, (exit) =>
       annotate({
-        "rpc.grpc.status_code": outcomeOf(exit, call).code,
+        "rpc.grpc.status_code": outcome(exit).code,
         "substra.organization": line.caller?.requester ?? "",
         "substra.channel": line.caller?.channel ?? ""
       })
     )
-    const isError = (exit: Exit.Exit<unknown, unknown>) => serverErrors.has(outcomeOf(exit, call).code)
+    const isError = (exit: Exit.Exit<unknown, unknown>) => serverErrors.has(outcome(exit).code)
     return callSpan(spans, CallHeaders.callerSpan(call.metadata), spanOf(line), ended, isError)
   }
 
@@ -198,6 +201,7 @@ export const make = (
         return callback(overBefore(id))
       }
       call.sendMetadata(requestIdHeader(id))
+      const outcome = outcomes(call)
       const program = Effect.gen(function* () {
         yield* shed
         const caller = yield* identify(call)
@@ -211,22 +215,22 @@ export const make = (
         return yield* Effect.provideService(placed, RequestContext, caller)
       }).pipe(
         Effect.timeoutOrElse({ duration: options.callTimeout, orElse: () => Effect.fail(tookTooLong(options)) }),
-        (whole) => observed(whole, call, line, options.slowCall)
+        (whole) => observed(whole, call, outcome, line, options.slowCall)
       )
       let answered = false
-      const answerOnce = (outcome: CallStatus, bytes: Uint8Array | null) => {
+      const answerOnce = (how: CallStatus, bytes: Uint8Array | null) => {
         if (answered) return
         answered = true
         running.delete(handle)
-        metrics.ended(outcome.code, begun)
-        if (bytes === null) return callback(outcome)
+        metrics.ended(how.code, begun)
+        if (bytes === null) return callback(how)
         metrics.answered(1)
         callback(null, bytes)
       }
       const handle = { end: () => {} }
       running.add(handle)
       const interrupt = run(program, {
-        onExit: (exit) => answerOnce(outcomeOf(exit, call), Exit.isSuccess(exit) ? exit.value : null)
+        onExit: (exit) => answerOnce(outcome(exit), Exit.isSuccess(exit) ? exit.value : null)
       })
       handle.end = () => {
         answerOnce(shuttingDown(), null)
@@ -252,6 +256,7 @@ export const make = (
         call.emit("error", overBefore(id))
         return
       }
+      const outcome = outcomes(call)
       const program = Effect.gen(function* () {
         const caller = yield* identify(call)
         line.caller = caller
@@ -266,17 +271,17 @@ export const make = (
           (events) => metrics.delivered(events)
         )
         return yield* Effect.raceFirst(delivering, channels.lost(caller.requester, caller.channel))
-      }).pipe(Effect.scoped, (whole) => observed(whole, call, line, undefined))
+      }).pipe(Effect.scoped, (whole) => observed(whole, call, outcome, line, undefined))
       streams++
       const interrupt = run(program, {
         onExit: (exit) => {
           streams--
-          const outcome = outcomeOf(exit, call)
-          metrics.ended(outcome.code, begun)
+          const how = outcome(exit)
+          metrics.ended(how.code, begun)
           // Where the headers have not gone out, the status carries them.
-          outcome.metadata.set("reqid", id)
+          how.metadata.set("reqid", id)
           if (call.cancelled) return
-          call.emit("error", outcome)
+          call.emit("error", how)
           resetUnread(call)
         }
       })
@@ -360,7 +365,15 @@ const outcomeOf = (exit: Exit.Exit<unknown, unknown>, call: Call & { readonly ca
       ? plainStatus(status.DEADLINE_EXCEEDED, "the deadline of the call is over")
       : plainStatus(status.CANCELLED, "the call was cancelled")
   }
-  const error = Cause.squash(exit.cause)
-  if (error instanceof Undecodable) return plainStatus(status.INVALID_ARGUMENT, error.message)
-  return statusOf(isOrchestratorError(error) ? error : new Internal({ cause: error }))
+  const error = failureOf(exit.cause)
+  return error instanceof Undecodable ? plainStatus(status.INVALID_ARGUMENT, error.message) : statusOf(error)
+}
+
+/** The outcome of one call for all who ask for it, made once: the deadline may pass in between. */
+const outcomes = (call: Call & { readonly cancelled: boolean }) => {
+  let known: CallStatus | undefined
+  return (exit: Exit.Exit<unknown, unknown>): CallStatus => {
+    if (known === undefined || (known.code === status.OK) !== Exit.isSuccess(exit)) known = outcomeOf(exit, call)
+    return known
+  }
 }

@@ -10,6 +10,7 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
@@ -364,7 +365,7 @@ class Hub {
       this.feeds.set(channel, feed)
       yield* Effect.forkIn(this.readOn(channel, feed), this.scope)
       // What was committed before the feed was there to hear of it is found by a second look.
-      this.grewTo(channel, yield* Effect.tapError(head, (error) => Effect.sync(() => feed.finish(asEnd(error)))))
+      this.grewTo(channel, yield* Effect.onError(head, (cause) => Effect.sync(() => feed.finish(endBy(cause)))))
     })
     return open.pipe(
       Effect.timeoutOrElse({ duration: openTimeout, orElse: () => Effect.fail(databaseLost) }),
@@ -479,6 +480,10 @@ const isOther = (known: string | undefined, logged: string | undefined): boolean
   known !== undefined && known !== logged
 
 const isTransient = (error: ReadError): boolean => error._tag === "Unavailable" || error._tag === "Contended"
+
+/** A look that took too long is interrupted. */
+const endBy = (cause: Cause.Cause<ReadError>): StreamEnd =>
+  Option.match(Cause.findErrorOption(cause), { onNone: () => databaseLost, onSome: asEnd })
 
 const asEnd = (error: ReadError | StreamEnd): StreamEnd =>
   error._tag === "Unavailable" || error._tag === "Contended" ? databaseLost : error

@@ -94,6 +94,7 @@ const interrupted = "interrupted"
 /** What it failed with; not what that says. */
 const kindOf = (cause: Cause.Cause<unknown>): string => {
   if (Cause.hasInterruptsOnly(cause)) return interrupted
+  if (Cause.hasDies(cause)) return "defect"
   const error = Object(Cause.squash(cause)) as { readonly _tag?: unknown }
   return typeof error._tag === "string" ? error._tag : "defect"
 }
@@ -104,7 +105,7 @@ const ofServer: ReadonlySet<string> = new Set(["Unavailable", "Internal", "Store
 const isOfServer: IsError = (exit) => {
   if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return false
   const error = Cause.squash(exit.cause)
-  return !isOrchestratorError(error) || ofServer.has(error._tag)
+  return Cause.hasDies(exit.cause) || !isOrchestratorError(error) || ofServer.has(error._tag)
 }
 
 const failed = (kind: string): Exit.Exit<never, Error> =>
