@@ -43,9 +43,10 @@ const serve = <E>(config: AppConfig, store: ChosenStore<E>): Effect.Effect<Runni
     const http = yield* HttpServer.serve({
       address,
       port: config.ORCHESTRATOR_HTTP_PORT,
-      readiness: Effect.flatMap(Ref.get(draining), (drains) =>
-        drains ? Effect.succeed("the server is shutting down") : readiness
-      ),
+      readiness: Effect.gen(function* () {
+        if (yield* Ref.get(draining)) return "the server is shutting down"
+        return (yield* Ref.get(grpcPort)) === 0 ? "the server is starting" : yield* readiness
+      }),
       metrics: config.METRICS_ENABLED ? PrometheusMetrics.format() : undefined,
       grpcPort,
       wantedGrpcPort: config.ORCHESTRATOR_GRPC_PORT

@@ -2,10 +2,8 @@
 import {
   type MethodDefinition as GrpcMethod,
   type ServiceDefinition as GrpcService,
-  logVerbosity,
   Server,
   type ServerCredentials,
-  setLogVerbosity,
   type UntypedServiceImplementation
 } from "@grpc/grpc-js"
 import type * as Context from "effect/Context"
@@ -75,8 +73,6 @@ export const make = (
   Effect.gen(function* () {
     const context = yield* Effect.context<Channels | ClientIdentity | Transaction | EventHub>()
     const hub = yield* EventHub
-    // What grpc-js would write beside the log: its errors reach this server as errors.
-    setLogVerbosity(logVerbosity.NONE)
     const server = new Server({
       "grpc.max_receive_message_length": options.maxRequestSize,
       "grpc.max_send_message_length": -1,

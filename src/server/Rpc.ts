@@ -13,7 +13,8 @@ import type { RequestContext } from "../services/RequestContext.ts"
 import type { Contended } from "../services/store/StoreError.ts"
 import type { UnitOfWork } from "../services/store/UnitOfWork.ts"
 
-type Failure = OrchestratorError | Contended
+/** What a handler fails with. */
+export type Failure = OrchestratorError | Contended
 
 /** A call that changes something: it runs in a transaction. */
 export interface Write<Request, Response> {

@@ -3,6 +3,7 @@
 import cluster from "node:cluster"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
+import { logVerbosity, setLogVerbosity } from "@grpc/grpc-js"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -19,6 +20,9 @@ const explained = Effect.catch(main, (error) =>
 )
 
 const signals = ["SIGINT", "SIGTERM"] as const
+
+// What grpc-js would write beside the log: its errors reach this program as errors.
+setLogVerbosity(logVerbosity.NONE)
 
 // Whoever read the log is gone: the server goes on without a reader.
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {})

@@ -29,8 +29,9 @@ const serve = (
   Effect.gen(function* () {
     const store = onDatabase(config, { url: Redacted.make(database.url), dataDir: database.dataDir })
     const { grpc, readiness } = yield* prepare(config, store)
+    const { port } = yield* grpc
     answers({ readiness: Effect.map(readiness, (why = "") => why), metrics: PrometheusMetrics.format() })
-    yield* tell({ kind: "serving", grpcPort: (yield* grpc).port })
+    yield* tell({ kind: "serving", grpcPort: port })
     return yield* Effect.never
   }).pipe(Effect.annotateLogs("worker", worker), Effect.provide(Logging.minimumLevel(config.LOG_LEVEL)))
 
@@ -39,7 +40,7 @@ export const run = <E extends { readonly message: string }>(load: Effect.Effect<
   Effect.gen(function* () {
     const order = Deferred.makeUnsafe<Order & { readonly kind: "serve" }>()
     const drain = Deferred.makeUnsafe<void>()
-    let answers: Answers = { readiness: Effect.succeed("it is starting"), metrics: Effect.succeed("") }
+    let answers: Answers = { readiness: Effect.succeed("the server is starting"), metrics: Effect.succeed("") }
     const fork = Effect.runForkWith(yield* Effect.context())
     process.on("message", (message: Order) => {
       if (message.kind === "serve") Deferred.doneUnsafe(order, Effect.succeed(message))
