@@ -3,12 +3,10 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import {
   type ComputeTask,
   type ComputeTaskInputAsset,
-  type NewComputeTask,
   type NewComputeTasksMessage,
   parentKeys,
   validateLog,
@@ -19,15 +17,14 @@ import type { Key, OrganizationId } from "../schema/Key.ts"
 import {
   BadRequest,
   type CannotDisableOutput,
-  Conflict,
+  type Conflict,
   type IncompatibleStatus,
-  InvalidAsset,
+  type InvalidAsset,
   type NotFound,
   PermissionDenied
 } from "../schema/OrchestratorError.ts"
 import { type AssetCursor, emptyPage, type Page, type PageRequest } from "../schema/Pagination.ts"
 import { follow } from "../schema/StateMachine.ts"
-import * as TaskGraph from "../schema/TaskGraph.ts"
 import { isTaskAction, TaskStatus, type TaskTransition, taskActions, taskTransitions } from "../schema/TaskStatus.ts"
 import { ComputePlans } from "./ComputePlans.ts"
 import { disableOutput, isOutput } from "./DisableOutput.ts"
@@ -43,7 +40,7 @@ import { ModelStore } from "./store/ModelStore.ts"
 import { OrganizationStore } from "./store/OrganizationStore.ts"
 import type { ReadError } from "./store/StoreError.ts"
 import { emitEvents, readTogether, type UnitOfWork } from "./store/UnitOfWork.ts"
-import { registerAll } from "./TaskRegistration.ts"
+import { namesOf, registerAll } from "./TaskRegistration.ts"
 import { afterCommit } from "./Transaction.ts"
 
 /** What a query may ask for; empty texts do not filter, unknown statuses find nothing. */
@@ -135,10 +132,7 @@ export class ComputeTasks extends Context.Service<
           samples: samples.many(channel, names.assets),
           parentModels: models.ofTasks(channel, names.parents)
         })
-        yield* checkKeys(tasks, found.taken)
-        const registered = new Set(found.parents.map(({ task }) => task.key))
-        const sorted = yield* sortTasks(tasks, (key) => registered.has(key))
-        const made = yield* registerAll(sorted, found, requester)
+        const made = yield* registerAll(tasks, found, requester)
         yield* store.insert(channel, made)
         yield* emitEvents(made.map((asset) => Event.created({ kind: "ASSET_COMPUTE_TASK", asset })))
         yield* afterCommit(Metrics.tasksRegistered(channel, made.length))
@@ -310,42 +304,3 @@ const statusesWithInputs: ReadonlyArray<TaskStatus> = [
   "STATUS_EXECUTING",
   "STATUS_FAILED"
 ]
-
-/** Every asset that a batch names, each once. Parents are those outside of the batch. */
-const namesOf = (tasks: ReadonlyArray<NewComputeTask>) => {
-  const own = new Set(tasks.map((task) => task.key))
-  const inputs = tasks.flatMap((task) => task.inputs)
-  return {
-    tasks: [...own],
-    functions: [...new Set(tasks.map((task) => task.functionKey))],
-    plans: [...new Set(tasks.map((task) => task.computePlanKey))],
-    parents: [...new Set(tasks.flatMap(parentKeys))].filter((key) => !own.has(key)),
-    assets: [...new Set(inputs.flatMap((input) => input.assetKey ?? []))]
-  }
-}
-
-/** No key is in use, or twice in the batch; the first task whose key is decides. */
-const checkKeys = (tasks: ReadonlyArray<NewComputeTask>, taken: ReadonlySet<Key>): Effect.Effect<void, Conflict> => {
-  const seen = new Set<Key>()
-  for (const { key } of tasks) {
-    if (taken.has(key) || seen.has(key)) return Effect.fail(Conflict.exists("computetask", key))
-    seen.add(key)
-  }
-  return Effect.void
-}
-
-const sortTasks = (
-  tasks: ReadonlyArray<NewComputeTask>,
-  isRegistered: (key: Key) => boolean
-): Effect.Effect<ReadonlyArray<NewComputeTask>, InvalidAsset> => {
-  const nodes = tasks.map((task) => ({ key: task.key, parents: parentKeys(task), task }))
-  return Effect.fromResult(
-    Result.mapBoth(TaskGraph.sort(nodes, isRegistered), {
-      onSuccess: (sorted) => sorted.map((node) => node.task),
-      onFailure: (unsorted) =>
-        InvalidAsset.because(
-          `cyclic dependency in compute plan graph or unknown task parent, unsorted_tasks_count: ${unsorted}`
-        )
-    })
-  )
-}

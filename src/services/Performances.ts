@@ -7,7 +7,7 @@ import { Conflict, type InvalidAsset, type NotFound } from "../schema/Orchestrat
 import type { Page, PageRequest, PerformanceCursor } from "../schema/Pagination.ts"
 import { keyOf, type NewPerformanceMessage, type Performance, validateNew } from "../schema/Performance.ts"
 import { filterKey, filterText, orNotFound } from "./Lookup.ts"
-import { type OutputRefusal, openOutput } from "./OutputRegistration.ts"
+import { type OutputRefusal, openOutput } from "./OpenOutput.ts"
 import { RequestContext } from "./RequestContext.ts"
 import { ComputeTaskStore } from "./store/ComputeTaskStore.ts"
 import { PerformanceStore } from "./store/PerformanceStore.ts"

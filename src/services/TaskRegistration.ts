@@ -1,8 +1,10 @@
 /**
  * How new tasks are made of what a client asks for and what the channel holds: the rules of `RegisterTasks`
- * (behaviour.md, section 4), for one task after another, parents first. Reads and writes nothing.
+ * (behaviour.md, section 4), from the keys of the batch on, for one task after another, parents first. Reads and writes
+ * nothing.
  */
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import type { ComputePlan } from "../schema/ComputePlan.ts"
 import {
   type ComputeTask,
@@ -17,19 +19,35 @@ import type { DataSample } from "../schema/DataSample.ts"
 import type { Function, FunctionInput, FunctionOutput } from "../schema/Function.ts"
 import type { Key, OrganizationId } from "../schema/Key.ts"
 import { isDisabled, type Model } from "../schema/Model.ts"
-import { BadRequest, InvalidAsset, NotFound, PermissionDenied } from "../schema/OrchestratorError.ts"
+import { BadRequest, Conflict, InvalidAsset, NotFound, PermissionDenied } from "../schema/OrchestratorError.ts"
 import type { Organization } from "../schema/Organization.ts"
 import * as Permission from "../schema/Permission.ts"
+import * as TaskGraph from "../schema/TaskGraph.ts"
 import type { TaskStatus } from "../schema/TaskStatus.ts"
 import type { Timestamp } from "../schema/Timestamp.ts"
 import { grants } from "./Grants.ts"
 import { byKey } from "./Lookup.ts"
-import type { ParentTask } from "./store/ComputeTaskStore.ts"
+import type { TaskWithFunction } from "./store/ComputeTaskStore.ts"
+
+/** Every asset that a batch names, each once. Parents are those outside of the batch. */
+export const namesOf = (tasks: ReadonlyArray<NewComputeTask>) => {
+  const own = new Set(tasks.map((task) => task.key))
+  const inputs = tasks.flatMap((task) => task.inputs)
+  return {
+    tasks: [...own],
+    functions: [...new Set(tasks.map((task) => task.functionKey))],
+    plans: [...new Set(tasks.map((task) => task.computePlanKey))],
+    parents: [...new Set(tasks.flatMap(parentKeys))].filter((key) => !own.has(key)),
+    assets: [...new Set(inputs.flatMap((input) => input.assetKey ?? []))]
+  }
+}
 
 /** Everything of the channel that the batch names. What is missing does not exist. */
 export interface Found {
   readonly functions: ReadonlyArray<Function>
-  readonly parents: ReadonlyArray<ParentTask>
+  readonly parents: ReadonlyArray<TaskWithFunction>
+  /** Keys of the batch that are in use, in whatever channel. */
+  readonly taken: ReadonlySet<Key>
   readonly plans: ReadonlyArray<ComputePlan>
   readonly organizations: ReadonlyArray<Organization>
   readonly models: ReadonlyArray<Model>
@@ -43,24 +61,53 @@ export interface Found {
 type Refusal = InvalidAsset | BadRequest | NotFound | PermissionDenied
 
 /** Tasks of the channel and of the batch so far, with what their functions declare. */
-type Parents = Map<Key, ParentTask>
+type Parents = Map<Key, TaskWithFunction>
 
-/** Makes the tasks of a sorted batch. The first that breaks a rule decides. */
+/** Makes the tasks of a batch, parents first. The first that breaks a rule decides. */
 export const registerAll = (
-  sorted: ReadonlyArray<NewComputeTask>,
+  batch: ReadonlyArray<NewComputeTask>,
   found: Found,
   requester: OrganizationId
-): Effect.Effect<ReadonlyArray<ComputeTask>, Refusal> =>
+): Effect.Effect<ReadonlyArray<ComputeTask>, Conflict | Refusal> =>
   Effect.gen(function* () {
-    const channel = index(found, requester)
+    yield* checkKeys(batch, found.taken)
+    const registered = new Set(found.parents.map(({ task }) => task.key))
+    const sorted = yield* sortTasks(batch, (key) => registered.has(key))
+    const known = index(found, requester)
     const tasks: Array<ComputeTask> = []
     for (const asked of sorted) {
-      const { fn, task } = yield* register(asked, channel, requester)
-      channel.parents.set(task.key, { task, functionOutputs: fn.outputs })
+      const { fn, task } = yield* register(asked, known, requester)
+      known.parents.set(task.key, { task, functionOutputs: fn.outputs })
       tasks.push(task)
     }
     return tasks
   })
+
+/** No key is in use, or twice in the batch; the first task whose key is decides. */
+const checkKeys = (tasks: ReadonlyArray<NewComputeTask>, taken: ReadonlySet<Key>): Effect.Effect<void, Conflict> => {
+  const seen = new Set<Key>()
+  for (const { key } of tasks) {
+    if (taken.has(key) || seen.has(key)) return Effect.fail(Conflict.exists("computetask", key))
+    seen.add(key)
+  }
+  return Effect.void
+}
+
+const sortTasks = (
+  tasks: ReadonlyArray<NewComputeTask>,
+  isRegistered: (key: Key) => boolean
+): Effect.Effect<ReadonlyArray<NewComputeTask>, InvalidAsset> => {
+  const nodes = tasks.map((task) => ({ key: task.key, parents: parentKeys(task), task }))
+  return Effect.fromResult(
+    Result.mapBoth(TaskGraph.sort(nodes, isRegistered), {
+      onSuccess: (sorted) => sorted.map((node) => node.task),
+      onFailure: (unsorted) =>
+        InvalidAsset.because(
+          `cyclic dependency in compute plan graph or unknown task parent, unsorted_tasks_count: ${unsorted}`
+        )
+    })
+  )
+}
 
 const index = (found: Found, requester: OrganizationId) => {
   const parents: Parents = new Map(found.parents.map((parent) => [parent.task.key, parent]))
@@ -81,33 +128,33 @@ const index = (found: Found, requester: OrganizationId) => {
     ...grants(found.organizations, requester)
   }
 }
-type Channel = ReturnType<typeof index>
+type Known = ReturnType<typeof index>
 
 const register = Effect.fnUntraced(function* (
   asked: NewComputeTask,
-  channel: Channel,
+  known: Known,
   requester: OrganizationId
 ): Effect.fn.Return<{ readonly task: ComputeTask; readonly fn: Function }, Refusal> {
-  const plan = channel.plans.get(asked.computePlanKey)
+  const plan = known.plans.get(asked.computePlanKey)
   if (plan === undefined) return yield* new NotFound({ asset: "computeplan", key: asked.computePlanKey })
   if (plan.owner !== requester) {
     return yield* new PermissionDenied({ message: "Cannot register tasks to a compute plan you don't own" })
   }
-  const fn = channel.functions.get(asked.functionKey)
+  const fn = known.functions.get(asked.functionKey)
   if (fn === undefined) return yield* new NotFound({ asset: "function", key: asked.functionKey })
   if (!Permission.allows(fn.permissions.process, requester)) {
     return yield* new PermissionDenied({ message: `not authorized to process function "${fn.key}"` })
   }
-  const parents = parentKeys(asked).map((key) => channel.parents.get(key) as ParentTask)
-  yield* checkNoneDisabled(parents, channel)
-  const outputPermissions = yield* grantOutputs(asked, channel)
-  const { manager, worker } = yield* assignWorker(asked, fn, channel)
+  const parents = parentKeys(asked).map((key) => known.parents.get(key) as TaskWithFunction)
+  yield* checkNoneDisabled(parents, known)
+  const outputs = yield* grantOutputs(asked, known)
+  const { manager, worker } = yield* assignWorker(asked, fn, known)
   const logsPermission = parents.reduce(
     (sum, parent) => Permission.union(sum, parent.task.logsPermission),
     Permission.privateTo(requester)
   )
-  yield* checkInputs(asked, fn, channel, requester, worker)
-  const outputs = yield* declaredOutputs(asked, fn, outputPermissions, requester)
+  yield* checkInputs(asked, fn, known, { manager, requester, worker })
+  yield* checkOutputs(outputs, fn)
   const task: ComputeTask = {
     key: asked.key,
     owner: requester,
@@ -116,7 +163,7 @@ const register = Effect.fnUntraced(function* (
     rank: parents.reduce((rank, parent) => Math.max(rank, parent.task.rank + 1), 0),
     status: firstStatus(fn, parents),
     worker,
-    creationDate: channel.time,
+    creationDate: known.time,
     logsPermission: manager?.logsPermission ?? logsPermission,
     metadata: asked.metadata,
     inputs: asked.inputs as ReadonlyArray<TaskInput>,
@@ -125,9 +172,12 @@ const register = Effect.fnUntraced(function* (
   return { task, fn }
 })
 
-const checkNoneDisabled = (parents: ReadonlyArray<ParentTask>, channel: Channel): Effect.Effect<void, InvalidAsset> => {
+const checkNoneDisabled = (
+  parents: ReadonlyArray<TaskWithFunction>,
+  known: Known
+): Effect.Effect<void, InvalidAsset> => {
   for (const { task } of parents) {
-    const model = channel.disabled.get(task.key)
+    const model = known.disabled.get(task.key)
     if (task.status === "STATUS_DONE" && model !== undefined) {
       return Effect.fail(InvalidAsset.because(`Model "${model}" has been disabled`))
     }
@@ -137,19 +187,21 @@ const checkNoneDisabled = (parents: ReadonlyArray<ParentTask>, channel: Channel)
 
 const grantOutputs = (
   asked: NewComputeTask,
-  channel: Channel
-): Effect.Effect<ReadonlyMap<string, Permission.Permission>, BadRequest> =>
+  known: Known
+): Effect.Effect<ReadonlyMap<string, TaskOutput>, BadRequest> =>
   Effect.gen(function* () {
-    const granted = new Map<string, Permission.Permission>()
-    for (const [identifier, output] of asked.outputs) granted.set(identifier, yield* channel.grant(output.permissions))
-    return granted
+    const outputs = new Map<string, TaskOutput>()
+    for (const [identifier, { permissions, transient }] of asked.outputs) {
+      outputs.set(identifier, { permissions: Permission.forBoth(yield* known.grant(permissions)), transient })
+    }
+    return outputs
   })
 
-/** The owner of the data manager input, else the worker that was asked for. */
+/** The owner of the data manager input, else the worker that was asked for. Every input must be declared. */
 const assignWorker = Effect.fnUntraced(function* (
   asked: NewComputeTask,
   fn: Function,
-  channel: Channel
+  known: Known
 ): Effect.fn.Return<
   { readonly worker: OrganizationId; readonly manager: DataManager | undefined },
   InvalidAsset | BadRequest | NotFound
@@ -158,7 +210,7 @@ const assignWorker = Effect.fnUntraced(function* (
   for (const input of asked.inputs) {
     const declared = yield* declaredInput(fn, input.identifier)
     if (declared.kind !== "ASSET_DATA_MANAGER") continue
-    manager = yield* managerOf(input, channel)
+    manager = yield* managerOf(input, known)
   }
   if (manager !== undefined && asked.worker !== "" && asked.worker !== manager.owner) {
     return yield* new BadRequest({
@@ -169,7 +221,7 @@ const assignWorker = Effect.fnUntraced(function* (
     return yield* new BadRequest({ message: "Worker cannot be inferred and must be explicitly set" })
   }
   const worker = manager?.owner ?? (asked.worker as OrganizationId)
-  if (!channel.isRegistered(worker)) return yield* new NotFound({ asset: "organization", key: worker })
+  if (!known.isRegistered(worker)) return yield* new NotFound({ asset: "organization", key: worker })
   return { worker, manager }
 })
 
@@ -184,10 +236,10 @@ const declaredInput = (fn: Function, identifier: string): Effect.Effect<Function
 
 const managerOf = (
   input: NewComputeTask["inputs"][number],
-  channel: Channel
+  known: Known
 ): Effect.Effect<DataManager, InvalidAsset | NotFound> => {
   if (input.assetKey === undefined) return Effect.fail(mustBeKey(input.identifier, "data manager"))
-  const manager = channel.managers.get(input.assetKey)
+  const manager = known.managers.get(input.assetKey)
   return manager === undefined
     ? Effect.fail(new NotFound({ asset: "datamanager", key: input.assetKey }))
     : Effect.succeed(manager)
@@ -196,21 +248,26 @@ const managerOf = (
 const mustBeKey = (identifier: string, what: string): InvalidAsset =>
   InvalidAsset.because(`invalid task input "${identifier}": a ${what} must be named by its asset key`)
 
-/** Every input is declared, there as often as it may be and must be, and open to the worker or the requester. */
+interface Parties {
+  readonly requester: OrganizationId
+  readonly worker: OrganizationId
+  /** The data manager among the inputs. */
+  readonly manager: DataManager | undefined
+}
+
+/** Every input, declared as it is, is there as often as it may be and must be, and open to the worker or the requester. */
 const checkInputs = Effect.fnUntraced(function* (
   asked: NewComputeTask,
   fn: Function,
-  channel: Channel,
-  requester: OrganizationId,
-  worker: OrganizationId
+  known: Known,
+  { manager, requester, worker }: Parties
 ): Effect.fn.Return<void, InvalidAsset | NotFound | PermissionDenied> {
   const seen = new Set<string>()
-  for (const input of asked.inputs) {
-    const declared = yield* declaredInput(fn, input.identifier)
-    if (seen.has(input.identifier) && !declared.multiple) {
-      return yield* InvalidAsset.because(`duplicated task input: "${input.identifier}" takes one asset only`)
+  for (const { identifier } of asked.inputs) {
+    if (seen.has(identifier) && fn.inputs.get(identifier)?.multiple === false) {
+      return yield* InvalidAsset.because(`duplicated task input: "${identifier}" takes one asset only`)
     }
-    seen.add(input.identifier)
+    seen.add(identifier)
   }
   for (const [identifier, declared] of fn.inputs) {
     if (!declared.optional && !seen.has(identifier)) {
@@ -223,28 +280,30 @@ const checkInputs = Effect.fnUntraced(function* (
     const declared = fn.inputs.get(input.identifier) as FunctionInput
     switch (declared.kind) {
       case "ASSET_MODEL":
-        yield* checkModelInput(input, declared, channel, worker)
+        yield* checkModelInput(input, declared, known, worker)
         break
       case "ASSET_DATA_MANAGER":
-        yield* checkManagerInput(input, channel, requester)
+        if (manager !== undefined && !Permission.allows(manager.permissions.process, requester)) {
+          return yield* new PermissionDenied({ message: `not authorized to process datamanager "${manager.key}"` })
+        }
         break
       case "ASSET_DATA_SAMPLE":
         if (input.assetKey === undefined) return yield* mustBeKey(input.identifier, "data sample")
     }
   }
-  yield* checkSamples(asked, fn, channel)
+  yield* checkSamples(asked, fn, known)
 })
 
 const checkModelInput = (
   input: NewComputeTask["inputs"][number],
   declared: FunctionInput,
-  channel: Channel,
+  known: Known,
   worker: OrganizationId
 ): Effect.Effect<void, InvalidAsset | NotFound | PermissionDenied> => {
   if (input.parentTaskOutput !== undefined)
-    return checkParentOutput(input.identifier, input.parentTaskOutput, declared, channel, worker)
+    return checkParentOutput(input.identifier, input.parentTaskOutput, declared, known, worker)
   const key = input.assetKey as Key
-  const model = channel.models.get(key)
+  const model = known.models.get(key)
   if (model === undefined) return Effect.fail(new NotFound({ asset: "model", key }))
   return Permission.allows(model.permissions.process, worker)
     ? Effect.void
@@ -255,10 +314,10 @@ const checkParentOutput = (
   identifier: string,
   ref: ParentTaskOutputRef,
   declared: FunctionInput,
-  channel: Channel,
+  known: Known,
   worker: OrganizationId
 ): Effect.Effect<void, InvalidAsset | PermissionDenied> => {
-  const parent = channel.parents.get(ref.parentTaskKey) as ParentTask
+  const parent = known.parents.get(ref.parentTaskKey) as TaskWithFunction
   const invalid = (why: string) =>
     Effect.fail(InvalidAsset.because(`invalid task input "${identifier}": parent task ${ref.parentTaskKey}: ${why}`))
   const output: FunctionOutput | undefined = parent.functionOutputs.get(ref.outputIdentifier)
@@ -275,26 +334,15 @@ const checkParentOutput = (
       )
 }
 
-const checkManagerInput = (
-  input: NewComputeTask["inputs"][number],
-  channel: Channel,
-  requester: OrganizationId
-): Effect.Effect<void, InvalidAsset | NotFound | PermissionDenied> =>
-  Effect.flatMap(managerOf(input, channel), (manager) =>
-    Permission.allows(manager.permissions.process, requester)
-      ? Effect.void
-      : Effect.fail(new PermissionDenied({ message: `not authorized to process datamanager "${manager.key}"` }))
-  )
-
 /** Every sample is one of the data manager that the task names. */
-const checkSamples = (asked: NewComputeTask, fn: Function, channel: Channel): Effect.Effect<void, InvalidAsset> => {
+const checkSamples = (asked: NewComputeTask, fn: Function, known: Known): Effect.Effect<void, InvalidAsset> => {
   const keysOf = (kind: FunctionInput["kind"]) =>
     asked.inputs.flatMap((input) =>
       fn.inputs.get(input.identifier)?.kind === kind && input.assetKey !== undefined ? [input.assetKey] : []
     )
   const [manager] = keysOf("ASSET_DATA_MANAGER")
   for (const key of keysOf("ASSET_DATA_SAMPLE")) {
-    if (manager === undefined || channel.samples.get(key)?.dataManagerKeys.includes(manager) !== true) {
+    if (manager === undefined || known.samples.get(key)?.dataManagerKeys.includes(manager) !== true) {
       return Effect.fail(InvalidAsset.because("datasamples do not share a common manager"))
     }
   }
@@ -302,39 +350,31 @@ const checkSamples = (asked: NewComputeTask, fn: Function, channel: Channel): Ef
 }
 
 /** Exactly the outputs that the function declares. A performance is public and not transient. */
-const declaredOutputs = (
-  asked: NewComputeTask,
-  fn: Function,
-  permissions: ReadonlyMap<string, Permission.Permission>,
-  requester: OrganizationId
-): Effect.Effect<ReadonlyMap<string, TaskOutput>, InvalidAsset> => {
+const checkOutputs = (outputs: ReadonlyMap<string, TaskOutput>, fn: Function): Effect.Effect<void, InvalidAsset> => {
   for (const identifier of fn.outputs.keys()) {
-    if (!asked.outputs.has(identifier)) {
+    if (!outputs.has(identifier)) {
       return Effect.fail(
         InvalidAsset.because(`missing task output: this identifier is required by the Function: "${identifier}"`)
       )
     }
   }
-  const outputs = new Map<string, TaskOutput>()
-  for (const [identifier, output] of asked.outputs) {
+  for (const [identifier, { permissions, transient }] of outputs) {
     const declared = fn.outputs.get(identifier)
-    const granted = permissions.get(identifier) ?? Permission.privateTo(requester)
     if (declared === undefined) {
       return Effect.fail(
         InvalidAsset.because(`unknown task output: this identifier is not declared by the Function: "${identifier}"`)
       )
     }
-    if (declared.kind === "ASSET_PERFORMANCE" && (output.transient || !granted.public)) {
+    if (declared.kind === "ASSET_PERFORMANCE" && (transient || !permissions.process.public)) {
       return Effect.fail(
         InvalidAsset.because(`invalid task output "${identifier}": a performance must be public and not transient`)
       )
     }
-    outputs.set(identifier, { permissions: Permission.forBoth(granted), transient: output.transient })
   }
-  return Effect.succeed(outputs)
+  return Effect.void
 }
 
-const firstStatus = (fn: Function, parents: ReadonlyArray<ParentTask>): TaskStatus => {
+const firstStatus = (fn: Function, parents: ReadonlyArray<TaskWithFunction>): TaskStatus => {
   if (parents.some(({ task }) => task.status === "STATUS_FAILED" || task.status === "STATUS_CANCELED")) {
     return "STATUS_CANCELED"
   }

@@ -12,8 +12,9 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
+import { appendEvents } from "../../../src/layers/postgres/AppendEvents.ts"
 import { connectionConfig } from "../../../src/layers/postgres/Connection.ts"
-import { append, beginning, share } from "../../../src/layers/postgres/Database.ts"
+import { beginning, share } from "../../../src/layers/postgres/Database.ts"
 import type { DatabaseUnusable } from "../../../src/layers/postgres/Migrator.ts"
 import * as PostgresStore from "../../../src/layers/postgres/PostgresStore.ts"
 import { Readers, Session, type Statement } from "../../../src/layers/postgres/Session.ts"
@@ -108,7 +109,7 @@ const recording = (connection: PgConnection.PgConnection, into: Array<Recorded>)
           )
           yield* Effect.orDie(connection.query(beginning.sql))
           const answer = yield* finish(yield* Effect.provide(body, context))
-          writes.push(append(channel, yield* now, yield* prepare(events)))
+          writes.push(appendEvents(channel, yield* now, yield* prepare(events)))
           yield* Effect.orDie(connection.query("ROLLBACK"))
           into.push({ reads, writes })
           return answer

@@ -14,7 +14,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
-import type { LoggedEvent, NewEvent } from "../../schema/Event.ts"
+import type { NewEvent } from "../../schema/Event.ts"
 import type { ChannelName } from "../../schema/Key.ts"
 import { Unavailable } from "../../schema/OrchestratorError.ts"
 import type { Timestamp } from "../../schema/Timestamp.ts"
@@ -23,7 +23,7 @@ import { Contended, type ReadError, StoreUnfit, type WriteError } from "../../se
 import { UnitOfWork, whileOpen } from "../../services/store/UnitOfWork.ts"
 import { Tracing } from "../../services/Tracing.ts"
 import { Answers } from "./Answers.ts"
-import { timestamp } from "./Codecs.ts"
+import { appendEvents, appendedEvents } from "./AppendEvents.ts"
 import { type ConnectionConfig, connectionConfig, defaultAnswerTimeout, type StatementLogging } from "./Connection.ts"
 import { Detached } from "./Detached.ts"
 import * as Durability from "./Durability.ts"
@@ -51,14 +51,6 @@ export const share = (poolSize: number): { readonly readers: number; readonly wr
 
 /** How long a transaction that was interrupted may take to end in order, before its connection is closed instead. */
 const rollbackGrace = Duration.millis(500)
-
-const appendEvents = (columns: string) => `SELECT ${columns}
-  FROM append_events($1, $2, $3::text[]::uuid[], $4::text[], $5::text[]::asset_kind[], $6::text[]::event_kind[],
-                     $7::text[], $8::bytea[])`
-
-const appended = "first_position, logged_at, previous_id"
-const appendEventsLate = appendEvents(appended)
-const appendEventsEarly = appendEvents(`${appended}, ${Durability.earlyCommit}`)
 
 /** The stores' database: transactions on a pool of writers, everything else on a pool of readers. */
 export const layer = (options: Options): Layer.Layer<Database | Readers, SqlError> =>
@@ -240,7 +232,7 @@ class Transaction {
   commit(channel: ChannelName, prepared: ReadonlyArray<PreparedEvent>): Effect.Effect<Committed, WriteError> {
     if (!this.begun && this.deferred.length === 0 && prepared.length === 0) return Effect.succeed({ events: [] })
     return Effect.gen({ self: this }, function* () {
-      const events = prepared.length === 0 ? [] : [append(channel, yield* this.now, prepared, this.early)]
+      const events = prepared.length === 0 ? [] : [appendEvents(channel, yield* this.now, prepared, this.early)]
       const begin = this.begun ? [] : [beginning]
       this.begun = true
       const { commit, flush, sent, statements } = yield* this.pipeline(
@@ -258,7 +250,9 @@ class Transaction {
       if (defect !== undefined) return yield* sent === "ROLLBACK" ? Effect.die(defect) : inDoubt(defect)
       // PostgreSQL does not call it an error when a transaction is rolled back at its COMMIT.
       if (commandOf(commit) !== "COMMIT") return yield* Effect.die(new Error("a transaction was not committed"))
-      return committed(channel, prepared, statements[statements.length - 1])
+      const last = statements[statements.length - 1]
+      if (prepared.length === 0 || last === undefined || !Exit.isSuccess(last)) return { events: [] }
+      return appendedEvents(channel, prepared, last.value.rows[0])
     })
   }
 
@@ -310,26 +304,6 @@ const isLarge = (params: ReadonlyArray<unknown>): boolean =>
 /** How every transaction begins. */
 export const beginning: Statement = { sql: "BEGIN ISOLATION LEVEL READ COMMITTED", params: [] }
 
-/** Appends events as the last statement before COMMIT. `early`: that one does not wait for the disk. */
-export const append = (
-  channel: ChannelName,
-  time: Timestamp,
-  prepared: ReadonlyArray<PreparedEvent>,
-  early = false
-): Statement => ({
-  sql: early ? appendEventsEarly : appendEventsLate,
-  params: [
-    channel,
-    timestamp(time),
-    prepared.map((one) => one.id),
-    prepared.map((one) => one.assetKey),
-    prepared.map((one) => one.event.asset.kind),
-    prepared.map((one) => one.event.eventKind),
-    prepared.some((one) => one.event.reason !== undefined) ? prepared.map((one) => one.event.reason ?? null) : "{}",
-    prepared.map((one) => one.message)
-  ]
-})
-
 /** How a commit's statements ended. */
 interface Pipelined {
   /** What went out behind the statements. */
@@ -370,24 +344,3 @@ const inDoubt = (cause: unknown): Unavailable =>
       "the connection to the database was lost during the commit: the call may have succeeded, make it again to find out",
     cause
   })
-
-const committed = (
-  channel: ChannelName,
-  prepared: ReadonlyArray<PreparedEvent>,
-  exit: QueryExit | undefined
-): Committed => {
-  if (prepared.length === 0 || exit === undefined || !Exit.isSuccess(exit)) return { events: [] }
-  const [row] = exit.value.rows
-  const firstPosition = Number(row?.first_position)
-  const loggedAt = row?.logged_at as Timestamp
-  const events = prepared.map(
-    (one, index): LoggedEvent => ({
-      channel,
-      position: firstPosition + index,
-      id: one.id,
-      timestamp: loggedAt,
-      message: one.message
-    })
-  )
-  return { events, previousId: row?.previous_id === null ? undefined : String(row?.previous_id) }
-}

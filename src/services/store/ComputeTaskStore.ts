@@ -22,12 +22,6 @@ export interface ComputeTaskFilter {
   readonly functionKey?: Key
 }
 
-/** A task that others take outputs of, with what its function declares them to be. */
-export interface ParentTask {
-  readonly task: ComputeTask
-  readonly functionOutputs: ReadonlyMap<string, FunctionOutput>
-}
-
 /** A task that is about to be DONE. */
 export interface FinishingTask {
   readonly task: ComputeTask
@@ -98,7 +92,7 @@ export class ComputeTaskStore extends Context.Service<
     readonly share: (
       channel: ChannelName,
       keys: ReadonlyArray<Key>
-    ) => Effect.Effect<ReadonlyArray<ParentTask>, ReadError, UnitOfWork>
+    ) => Effect.Effect<ReadonlyArray<TaskWithFunction>, ReadError, UnitOfWork>
     /**
      * Tasks of one transaction, in the order of registration, with the edges to their parents, which this transaction
      * shares or inserts too. Conflict at the commit when a key is in use, in whatever channel, or twice among them.
