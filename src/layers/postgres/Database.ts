@@ -22,7 +22,6 @@ import { type Committed, Database, type PreparedEvent, type Work } from "../../s
 import { Contended, type ReadError, StoreUnfit, type WriteError } from "../../services/store/StoreError.ts"
 import { UnitOfWork, whileOpen } from "../../services/store/UnitOfWork.ts"
 import { Tracing } from "../../services/Tracing.ts"
-import { Answers } from "./Answers.ts"
 import { appendEvents, appendedEvents } from "./AppendEvents.ts"
 import { type ConnectionConfig, connectionConfig, defaultAnswerTimeout, type StatementLogging } from "./Connection.ts"
 import { Detached } from "./Detached.ts"
@@ -32,6 +31,7 @@ import { PoolMetrics } from "./PoolMetrics.ts"
 import * as ReaderPool from "./ReaderPool.ts"
 import { findSession, Readers, type Row, Session, type Statement } from "./Session.ts"
 import { isConnectionLoss, isFollowUp, reasonOf, translate, translateRead } from "./SqlErrors.ts"
+import { Unanswered } from "./Unanswered.ts"
 import { type Watch, watching } from "./Watch.ts"
 
 export interface Options extends ConnectionConfig, StatementLogging {
@@ -71,19 +71,19 @@ export const layer = (options: Options): Layer.Layer<Database | Readers, SqlErro
       const readerPool = yield* ReaderPool.make({ connection, size: readers, answerTimeout, early, watch })
       const context = yield* Effect.context()
       const use = new PoolMetrics("writers", context)
-      const answers = new WeakMap<PgConnection.PgConnection, Answers>()
-      const answersOf = (writer: PgConnection.PgConnection) => {
-        const known = answers.get(writer)
+      const unanswered = new WeakMap<PgConnection.PgConnection, Unanswered>()
+      const unansweredOf = (writer: PgConnection.PgConnection) => {
+        const known = unanswered.get(writer)
         if (known !== undefined) return known
-        const made = new Answers(context, answerTimeout, writerPool.invalidate(writer))
-        answers.set(writer, made)
+        const made = new Unanswered(context, answerTimeout, writerPool.invalidate(writer))
+        unanswered.set(writer, made)
         return made
       }
       const database = Database.of({
         run: (channel, work) =>
           Effect.andThen(
             refuseNested(readerPool),
-            run({ pool: writerPool, readers: readerPool, use, watch, early, answersOf }, channel, work)
+            run({ pool: writerPool, readers: readerPool, use, watch, early, unansweredOf }, channel, work)
           ),
         ping: schemaProblem((text) => readerPool.query(text, [])).pipe(
           Effect.catch(({ cause }) => Effect.succeed(awayBecause(cause))),
@@ -119,18 +119,18 @@ interface Writers {
   readonly use: PoolMetrics
   readonly watch: Watch
   readonly early: boolean
-  readonly answersOf: (connection: PgConnection.PgConnection) => Answers
+  readonly unansweredOf: (connection: PgConnection.PgConnection) => Unanswered
 }
 
 const run = <A, E, R, E2, B, E3>(
-  { answersOf, early, pool, readers, use, watch }: Writers,
+  { unansweredOf, early, pool, readers, use, watch }: Writers,
   channel: ChannelName,
   { body, finish, onCommitted, prepare }: Work<A, E, R, E2, B, E3>
 ): Effect.Effect<B, E | E2 | E3 | WriteError, Exclude<R, UnitOfWork>> =>
   Effect.scoped(
     Effect.gen(function* () {
       const connection = yield* Effect.mapError(use.leased(pool.get), translate)
-      const transaction = new Transaction(connection, readers, answersOf(connection), watch, early)
+      const transaction = new Transaction(connection, readers, unansweredOf(connection), watch, early)
       const context: Context.Context<UnitOfWork> = Context.make(Session, transaction).pipe(
         Context.add(UnitOfWork, transaction.unit)
       )
@@ -158,7 +158,7 @@ class Transaction {
   isOpen = true
   private readonly deferred: Array<Statement> = []
   private readonly connection: PgConnection.PgConnection
-  private readonly answers: Answers
+  private readonly unanswered: Unanswered
   private readonly watch: Watch
   private readonly early: boolean
   private begun = false
@@ -168,13 +168,13 @@ class Transaction {
   constructor(
     connection: PgConnection.PgConnection,
     readers: Readers["Service"],
-    answers: Answers,
+    unanswered: Unanswered,
     watch: Watch,
     early: boolean
   ) {
     this.connection = connection
     this.readers = readers
-    this.answers = answers
+    this.unanswered = unanswered
     this.watch = watch
     this.early = early
   }
@@ -183,7 +183,7 @@ class Transaction {
   private send(context: Context.Context<never>, { params, sql }: Statement): Detached<PgConnection.Result> {
     return new Detached(context, (lose) =>
       // Slow, all of them: any may wait for a lock.
-      this.watch(sql, this.answers.counting(this.connection.query(sql, params), true, lose))
+      this.watch(sql, this.unanswered.counting(this.connection.query(sql, params), true, lose))
     )
   }
 

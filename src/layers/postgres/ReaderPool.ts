@@ -10,13 +10,13 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { SqlError } from "effect/sql/SqlError"
-import { Answers, takenAway } from "./Answers.ts"
 import { noAnswer } from "./Connection.ts"
 import { Detached } from "./Detached.ts"
 import * as Durability from "./Durability.ts"
 import { PoolMetrics } from "./PoolMetrics.ts"
 import type { Readers, ReadOptions } from "./Session.ts"
 import { isConnectionLoss, translateRead } from "./SqlErrors.ts"
+import { takenAway, Unanswered } from "./Unanswered.ts"
 import type { Watch } from "./Watch.ts"
 
 export interface ReaderPoolOptions {
@@ -47,7 +47,7 @@ class Reader {
   /** Reads that wait for the connection, and the slow ones among them. */
   private coming = 0
   private comingSlow = 0
-  private current: { readonly connection: PgConnection.PgConnection; readonly answers: Answers } | undefined
+  private current: { readonly connection: PgConnection.PgConnection; readonly unanswered: Unanswered } | undefined
   private readonly pool: PgPool.PgPool
   private readonly context: Context.Context<never>
   private readonly use: PoolMetrics
@@ -67,11 +67,11 @@ class Reader {
 
   /** Reads that are under way. */
   get load(): number {
-    return this.coming + (this.current?.answers.onWire ?? 0)
+    return this.coming + (this.current?.unanswered.onWire ?? 0)
   }
 
   get isSlow(): boolean {
-    return this.comingSlow > 0 || (this.current?.answers.slow ?? 0) > 0
+    return this.comingSlow > 0 || (this.current?.unanswered.slow ?? 0) > 0
   }
 
   /** Runs a read on the connection. Whoever leaves once it is asked leaves the statement there, with its place. */
@@ -83,15 +83,15 @@ class Reader {
         this.coming += by
         if (isSlow) this.comingSlow += by
       }
-      let answers: Answers | undefined
+      let unanswered: Unanswered | undefined
       const reading = new Detached(this.context, (lose) => {
         come(1)
         const read = this.use.during((begun) =>
           this.pool.use((connection) => {
             come(-1)
             begun()
-            const asked = this.answersOf(connection)
-            answers = asked
+            const asked = this.unansweredOf(connection)
+            unanswered = asked
             return ask(connection, (statement) => asked.counting(statement, isSlow, lose))
           })
         )
@@ -102,8 +102,8 @@ class Reader {
       })
       return Effect.flatten(
         reading.await(() => {
-          if (answers === undefined) reading.interrupt()
-          else answers.leave(reading.lose)
+          if (unanswered === undefined) reading.interrupt()
+          else unanswered.leave(reading.lose)
         })
       )
     })
@@ -111,19 +111,19 @@ class Reader {
 
   /** Ends what is under way: nobody waits for what was left when the pool closes. */
   end(): void {
-    this.current?.answers.end()
+    this.current?.unanswered.end()
   }
 
-  private answersOf(connection: PgConnection.PgConnection): Answers {
-    if (this.current?.connection === connection) return this.current.answers
+  private unansweredOf(connection: PgConnection.PgConnection): Unanswered {
+    if (this.current?.connection === connection) return this.current.unanswered
     // Invalid before anybody is told of it: they ask the pool for another one at once.
     const retire = Effect.suspend(() => {
       if (this.current?.connection === connection) this.current = undefined
       return this.pool.invalidate(connection)
     })
-    const answers = new Answers(this.context, this.answerTimeout, retire)
-    this.current = { connection, answers }
-    return answers
+    const unanswered = new Unanswered(this.context, this.answerTimeout, retire)
+    this.current = { connection, unanswered }
+    return unanswered
   }
 }
 

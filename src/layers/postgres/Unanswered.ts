@@ -17,7 +17,7 @@ const quickTimeout = Duration.seconds(10)
 const secondLook = Duration.millis(100)
 
 /** A connection that works for so long at what is slow and was left is given up. */
-const forNobody = Duration.seconds(1)
+const forNobodyTimeout = Duration.seconds(1)
 
 /** What those fail with who wait on a connection that is given up for another reason. */
 export const takenAway = new SqlError({
@@ -31,7 +31,8 @@ interface Asked {
   isLeft: boolean
 }
 
-export class Answers {
+/** The statements of one connection that are sent and not answered, and who waits for them. */
+export class Unanswered {
   /** The slow ones among the statements that are sent and not answered. */
   slow = 0
   private lastHeard = 0
@@ -39,9 +40,9 @@ export class Answers {
   private isSuspected = false
   /** In the order in which they were sent, which is that of their answers. */
   private readonly asked = new Set<Asked>()
-  private left = 0
+  private leftBehind = 0
   /** The one whose time runs. */
-  private watched: Asked | undefined
+  private timed: Asked | undefined
   private readonly context: Context.Context<never>
   private readonly timeout: Duration.Duration
   private readonly giveUp: Effect.Effect<void>
@@ -74,8 +75,8 @@ export class Answers {
         this.lastHeard = performance.now()
         this.isSuspected = false
         if (isSlow) this.slow--
-        if (one.isLeft) this.left--
-        if (this.left > 0) this.lookAfterLeft()
+        if (one.isLeft) this.leftBehind--
+        if (this.leftBehind > 0) this.lookAfterLeft()
       })
       return Effect.ensuring(statement, heard)
     })
@@ -86,7 +87,7 @@ export class Answers {
     for (const one of this.asked) {
       if (one.lose !== lose || one.isLeft) continue
       one.isLeft = true
-      this.left++
+      this.leftBehind++
     }
     this.lookAfterLeft()
   }
@@ -104,11 +105,11 @@ export class Answers {
 
   private lookAfterLeft(): void {
     const one = this.forNobody()
-    if (one === undefined || one === this.watched) return
-    this.watched = one
+    if (one === undefined || one === this.timed) return
+    this.timed = one
     setTimeout(() => {
       if (this.forNobody() === one) this.end()
-    }, Duration.toMillis(forNobody)).unref()
+    }, Duration.toMillis(forNobodyTimeout)).unref()
   }
 
   private limit(): number {
@@ -124,10 +125,10 @@ export class Answers {
   private look(): void {
     this.timer = undefined
     if (this.onWire === 0) return
-    const left = this.lastHeard + this.limit() - performance.now()
-    if (left > 0) {
+    const remaining = this.lastHeard + this.limit() - performance.now()
+    if (remaining > 0) {
       this.isSuspected = false
-      this.lookIn(left)
+      this.lookIn(remaining)
     } else if (this.isSuspected) this.lost(noAnswer)
     else {
       this.isSuspected = true

@@ -7,9 +7,9 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type { SqlError } from "effect/sql/SqlError"
 import { afterEach, beforeEach, expect, it, vi } from "vitest"
-import { Answers, takenAway } from "../../src/layers/postgres/Answers.ts"
 import { noAnswer } from "../../src/layers/postgres/Connection.ts"
 import { Detached } from "../../src/layers/postgres/Detached.ts"
+import { takenAway, Unanswered } from "../../src/layers/postgres/Unanswered.ts"
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] })
@@ -22,18 +22,18 @@ afterEach(() => {
 const open = () => {
   const told: Array<string> = []
   const silence = Effect.sync(() => told.push("lost"))
-  const answers = new Answers(Context.empty(), Duration.minutes(1), Effect.asVoid(silence))
+  const unanswered = new Unanswered(Context.empty(), Duration.minutes(1), Effect.asVoid(silence))
   const ask = (name: string, isSlow = true) => {
     const answer = Deferred.makeUnsafe<string, SqlError>()
     const statement = Deferred.await(answer)
-    const asked = new Detached(Context.empty(), (lose) => answers.counting(statement, isSlow, lose))
-    const waiting = Effect.runFork(Effect.flatten(asked.await(() => answers.leave(asked.lose))))
+    const asked = new Detached(Context.empty(), (lose) => unanswered.counting(statement, isSlow, lose))
+    const waiting = Effect.runFork(Effect.flatten(asked.await(() => unanswered.leave(asked.lose))))
     waiting.addObserver((exit) => {
       if (Exit.isFailure(exit)) told.push(name)
     })
     return { answer: () => Deferred.doneUnsafe(answer, Effect.succeed(name)), waiting }
   }
-  return { answers, ask, told }
+  return { unanswered, ask, told }
 }
 
 const lost = Exit.fail(noAnswer)
@@ -65,12 +65,12 @@ it("one that goes on answering is not lost, however long its last statement wait
 })
 
 it("a statement that nobody waits for any more counts until it is answered", async () => {
-  const { answers, ask } = open()
+  const { unanswered, ask } = open()
   const { answer, ...page } = ask("page")
   await leave(page)
-  expect([answers.onWire, answers.slow]).toEqual([1, 1])
+  expect([unanswered.onWire, unanswered.slow]).toEqual([1, 1])
   answer()
-  await vi.waitFor(() => expect([answers.onWire, answers.slow]).toEqual([0, 0]))
+  await vi.waitFor(() => expect([unanswered.onWire, unanswered.slow]).toEqual([0, 0]))
 })
 
 it("nothing but what is quick makes it lost sooner, also where all who asked have left", async () => {
