@@ -394,10 +394,8 @@ class Hub {
         yield* Effect.sleep(gapPatience)
         if (!ring.isBehind) continue
         const { last, lastId, target } = ring
-        const events = yield* Effect.retry(this.log.read(channel, last, target, batchSize, maxReadBytes, lastId), {
-          schedule: readAgain,
-          while: isTransient
-        })
+        const piece = { after: last, afterId: lastId, upTo: target, limit: batchSize, maxBytes: maxReadBytes }
+        const events = yield* Effect.retry(this.log.read(channel, piece), { schedule: readAgain, while: isTransient })
         const gap = missing(last, events)
         if (gap !== undefined) return yield* gapAt(channel, gap)
         if (this.offer(feed, { events })) feed.wake()
@@ -452,7 +450,13 @@ class Hub {
       Effect.gen({ self: this }, function* () {
         const kept = feed.kept(after)
         if (kept !== undefined) return kept
-        const logged = yield* this.log.read(channel, after.position, feed.ring.last, limit, maxTakeBytes, after.id)
+        const logged = yield* this.log.read(channel, {
+          after: after.position,
+          afterId: after.id,
+          upTo: feed.ring.last,
+          limit,
+          maxBytes: maxTakeBytes
+        })
         const gap = missing(after.position, logged)
         if (gap !== undefined) return yield* gapAt(channel, gap)
         const events = logged.map(({ id, message, position, timestamp }) => ({

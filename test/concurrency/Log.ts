@@ -21,7 +21,12 @@ export const readLog = Effect.fnUntraced(function* (channel: ChannelName) {
   const head = (yield* log.heads([channel])).get(channel) ?? 0
   const entries: Array<Entry> = []
   while (entries.length < head) {
-    const piece = yield* log.read(channel, entries.length, head, 10_000, 64 * 1024 * 1024)
+    const piece = yield* log.read(channel, {
+      after: entries.length,
+      upTo: head,
+      limit: 10_000,
+      maxBytes: 64 * 1024 * 1024
+    })
     if (piece.length === 0) throw new Error(`the log ends at ${entries.length}, its head is ${head}`)
     for (const { id, message, position, timestamp } of piece) {
       const event = Event.decode(codec.complete(message, timestamp))

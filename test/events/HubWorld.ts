@@ -151,7 +151,7 @@ export class World {
           (event) => event.position
         )
       ),
-    read: (channel, after, upTo, limit, maxBytes, afterId) =>
+    read: (channel, { after, afterId, limit, maxBytes, upTo }) =>
       this.answer(() => {
         const log = this.log(channel)
         if (afterId !== undefined && log[after - 1]?.id !== afterId) return []

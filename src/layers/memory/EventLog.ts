@@ -10,7 +10,7 @@ const make = ({ read }: Access): EventLog["Service"] => ({
   page: (channel, filter, descending, request) =>
     read(({ logs }) => Logs.page(logs, channel, filter, descending, request)),
   positionOf: (channel, id) => read(({ logs }) => Logs.positionOf(logs, channel, id)),
-  read: (channel, after, upTo, limit, maxBytes, afterId) =>
+  read: (channel, { after, afterId, limit, maxBytes, upTo }) =>
     read(({ logs }) =>
       afterId === undefined || Logs.idAt(logs, channel, after) === afterId
         ? Logs.read(logs, channel, after, upTo, limit, maxBytes)

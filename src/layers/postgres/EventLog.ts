@@ -66,7 +66,7 @@ export const layer = Layer.effect(
         Effect.map(read("SELECT position FROM events WHERE id = $1 AND channel = $2", [id, channel]), (rows) =>
           Option.map(Option.fromUndefinedOr(rows[0]), (row) => Number(row.position))
         ),
-      read: (channel, after, upTo, limit, maxBytes, afterId) =>
+      read: (channel, { after, afterId, limit, maxBytes, upTo }) =>
         Effect.flatMap(
           read(
             `SELECT ${columns} FROM (

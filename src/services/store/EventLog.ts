@@ -10,6 +10,20 @@ import type { ChannelName } from "../../schema/Key.ts"
 import type { EventCursor, Page, PageRequest } from "../../schema/Pagination.ts"
 import type { ReadError } from "./StoreError.ts"
 
+/** Which events are read of a log. */
+export interface LogPiece {
+  /** The position before the first. */
+  readonly after: number
+  /** With it there are none unless this is the event at `after`: what is read goes on from there, in the same log. */
+  readonly afterId?: string | undefined
+  /** The position of the last. */
+  readonly upTo: number
+  /** As many at most. */
+  readonly limit: number
+  /** No more than fill so many bytes, but one at least where there is one. */
+  readonly maxBytes: number
+}
+
 /** The log of events: what transactions appended, at positions without gaps. */
 export class EventLog extends Context.Service<
   EventLog,
@@ -26,19 +40,8 @@ export class EventLog extends Context.Service<
     ) => Effect.Effect<Page<LoggedEvent>, ReadError>
     /** The position of the event with this id, if the channel has it. */
     readonly positionOf: (channel: ChannelName, id: string) => Effect.Effect<Option.Option<number>, ReadError>
-    /**
-     * The events at positions `after + 1` to `upTo`, in order: `limit` of them at most, and no more than fill
-     * `maxBytes`, but one at least where there is one. With `afterId`: none, unless that is the event at `after`, so
-     * that what is read goes on from there and is not of a log that took its place.
-     */
-    readonly read: (
-      channel: ChannelName,
-      after: number,
-      upTo: number,
-      limit: number,
-      maxBytes: number,
-      afterId?: string
-    ) => Effect.Effect<ReadonlyArray<LoggedEvent>, ReadError>
+    /** A piece of the log, in order. */
+    readonly read: (channel: ChannelName, piece: LogPiece) => Effect.Effect<ReadonlyArray<LoggedEvent>, ReadError>
     /** The last position of each of these channels; 0 for one without events. */
     readonly heads: (channels: ReadonlyArray<ChannelName>) => Effect.Effect<ReadonlyMap<ChannelName, number>, ReadError>
     /** The ids of the events at these positions, one a channel; none where there is no event. */

@@ -36,7 +36,7 @@ const expectNothing = Effect.fnUntraced(function* (channel: ChannelName) {
   const log = yield* EventLog
   expect(yield* all((request) => plans.page(channel, {}, request))).toEqual([])
   expect(yield* log.heads([channel])).toEqual(new Map([[channel, 0]]))
-  expect(yield* log.read(channel, 0, 10, 10, 1000)).toEqual([])
+  expect(yield* log.read(channel, { after: 0, upTo: 10, limit: 10, maxBytes: 1000 })).toEqual([])
   expect(yield* commit(channel, profiling.add(channel, step))).toBe(true)
 })
 
@@ -50,7 +50,9 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
         const [plan, committed] = yield* run(channel, put(channel))
         expect(yield* found(plans.find(channel, plan.key))).toEqual(plan)
         expect(committed).toHaveLength(1)
-        expect((yield* log.read(channel, 0, 1, 10, 1000)).map(plain)).toEqual(committed.map(plain))
+        expect((yield* log.read(channel, { after: 0, upTo: 1, limit: 10, maxBytes: 1000 })).map(plain)).toEqual(
+          committed.map(plain)
+        )
       })
     )
 
@@ -73,7 +75,9 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
           const keys = (batch ?? []).map(({ key }) => key)
           expect(yield* samples.many(channel, keys)).toHaveLength(500)
         }
-        expect((yield* log.read(channel, 0, 1, 10, 1000)).map(plain)).toEqual(committed.map(plain))
+        expect((yield* log.read(channel, { after: 0, upTo: 1, limit: 10, maxBytes: 1000 })).map(plain)).toEqual(
+          committed.map(plain)
+        )
       })
     )
 

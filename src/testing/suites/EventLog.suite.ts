@@ -26,7 +26,9 @@ const plenty = 1_000_000
 
 const whole = (channel: ChannelName) =>
   Effect.flatMap(EventLog, (log) =>
-    Effect.map(log.read(channel, 0, 1_000_000, 1_000_000, plenty), (events) => events.map(plain))
+    Effect.map(log.read(channel, { after: 0, upTo: 1_000_000, limit: 1_000_000, maxBytes: plenty }), (events) =>
+      events.map(plain)
+    )
   )
 
 const positions = (events: ReadonlyArray<{ readonly position: number }>) => events.map((event) => event.position)
@@ -55,7 +57,9 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
         const [, committed] = yield* run(channel, emitEvents([prepared.event]), { prepare: () => ready })
         const expected = { channel, position: 1, id: prepared.id, message: Array.from(message) }
         expect(committed.map(plain)).toMatchObject([expected])
-        expect((yield* log.read(channel, 0, 1, 1, plenty)).map(plain)).toMatchObject([expected])
+        expect((yield* log.read(channel, { after: 0, upTo: 1, limit: 1, maxBytes: plenty })).map(plain)).toMatchObject([
+          expected
+        ])
       })
     )
 
@@ -156,7 +160,7 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
           Array.from({ length: 40 }),
           () =>
             Effect.gen(function* () {
-              seen.push((yield* log.read(channel, 0, 1000, 1000, plenty)).length)
+              seen.push((yield* log.read(channel, { after: 0, upTo: 1000, limit: 1000, maxBytes: plenty })).length)
               seen.push((yield* log.heads([channel])).get(channel) ?? -1)
               yield* Effect.yieldNow
             }),
@@ -173,8 +177,9 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
         const channel = build.channel()
         const events = yield* appendAll(channel, 4, 3)
         const read = (after: number, upTo: number, limit: number) =>
-          Effect.map(log.read(channel, after, upTo, limit, plenty), (events: ReadonlyArray<LoggedEvent>) =>
-            events.map(plain)
+          Effect.map(
+            log.read(channel, { after, upTo, limit, maxBytes: plenty }),
+            (events: ReadonlyArray<LoggedEvent>) => events.map(plain)
           )
         const expected = (from: number, to: number) => events.slice(from, to).map(plain)
         expect(yield* read(0, 7, 100)).toEqual(expected(0, 7))
@@ -185,7 +190,7 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
         expect(yield* read(7, 100, 100)).toEqual([])
         expect(yield* read(3, 3, 100)).toEqual([])
         expect(yield* read(50, 100, 100)).toEqual([])
-        expect(yield* log.read(build.channel(), 0, 7, 100, plenty)).toEqual([])
+        expect(yield* log.read(build.channel(), { after: 0, upTo: 7, limit: 100, maxBytes: plenty })).toEqual([])
       })
     )
 
@@ -197,7 +202,7 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
         const size = events[0]?.message.length ?? 0
         expect(new Set(events.map((event) => event.message.length))).toEqual(new Set([size]))
         const read = (after: number, limit: number, maxBytes: number) =>
-          Effect.map(log.read(channel, after, 6, limit, maxBytes), positions)
+          Effect.map(log.read(channel, { after, upTo: 6, limit, maxBytes }), positions)
         expect(yield* read(0, 100, 6 * size)).toEqual([1, 2, 3, 4, 5, 6])
         expect(yield* read(0, 100, 3 * size)).toEqual([1, 2, 3])
         expect(yield* read(3, 100, 2 * size)).toEqual([4, 5])
@@ -266,7 +271,10 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
         const channel = build.channel()
         const [first, second, third] = yield* appendAll(channel, 3)
         const after = (position: number, id: string | undefined) =>
-          Effect.map(log.read(channel, position, 10, 10, plenty, id), positions)
+          Effect.map(
+            log.read(channel, { after: position, upTo: 10, limit: 10, maxBytes: plenty, afterId: id }),
+            positions
+          )
         expect(yield* after(1, first?.id)).toEqual([2, 3])
         expect(yield* after(1, second?.id)).toEqual([])
         expect(yield* after(3, third?.id)).toEqual([])
