@@ -1,4 +1,5 @@
 /** One method an rpc, made from the contract: each with the deadline, the repetitions and the errors of this client. */
+import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -48,29 +49,42 @@ const unary = (
   rpc: Rpc,
   connection: Connection,
   settings: Settings,
-  ask: InDoubt.Inquiry["ask"]
+  askWithin: (deadline: number, requestId: string | undefined) => InDoubt.Inquiry["ask"]
 ): Call => {
   const repetition = InDoubt.repetitions[name] as
     | { readonly settle: (...args: ReadonlyArray<unknown>) => ReturnType<Parameters<typeof retrying>[1]["settle"]> }
     | undefined
-  return (request = {}, { requestId, timeout } = {}) =>
-    retrying((timeLeft) => connection.unary(rpc, request, { timeout: timeLeft, requestId }), {
-      timeout: timeout === undefined ? settings.timeout : millisOf(timeout),
+  return (request = {}, { requestId, timeout = settings.timeout } = {}) => {
+    const millis = millisOf(timeout)
+    if (!(millis >= 1)) return connection.refuseTimeout(rpc, requestId)
+    return retrying((timeLeft) => connection.unary(rpc, request, { timeout: timeLeft, requestId }), {
+      timeout: millis,
       retryFor: settings.retryFor,
       isRepeatable: InDoubt.isRead(name) || repetition !== undefined,
-      settle: (error) =>
+      settle: (error, deadline) =>
         repetition === undefined
           ? Effect.succeedNone
-          : repetition.settle({ organization: settings.organization, ask }, request, error)
+          : repetition.settle(
+              { organization: settings.organization, ask: askWithin(deadline, requestId) },
+              request,
+              error
+            )
     }) as Effect.Effect<object, ClientError>
+  }
 }
 
 /** All unary calls. */
 export const unaryCalls = (connection: Connection, settings: Settings): UnaryCalls => {
   const calls: Record<string, Call> = {}
-  const ask: InDoubt.Inquiry["ask"] = (name, request) => (calls[name] as Call)(request) as Effect.Effect<never>
+  const askWithin =
+    (deadline: number, requestId: string | undefined): InDoubt.Inquiry["ask"] =>
+    (name, request) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        const options = { timeout: Math.max(1, deadline - now), ...(requestId === undefined ? {} : { requestId }) }
+        return (calls[name] as Call)(request, options) as Effect.Effect<never, ClientError>
+      })
   for (const [name, rpc] of rpcs) {
-    if (!rpc.isStream) calls[name] = unary(name as UnaryName, rpc, connection, settings, ask)
+    if (!rpc.isStream) calls[name] = unary(name as UnaryName, rpc, connection, settings, askWithin)
   }
   return calls as unknown as UnaryCalls
 }

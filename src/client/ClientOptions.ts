@@ -150,7 +150,12 @@ const tlsCredentials = (tls: TlsOptions): Effect.Effect<ChannelCredentials, Read
     if (own.success && key.success && !own.success.value.checkPrivateKey(key.success.value)) {
       return yield* Effect.fail(["tls.key: it is not the key of tls.certificate"])
     }
-    return credentials.createSsl(ca.success?.bytes, key.success?.bytes, own.success?.bytes)
+    return yield* Effect.try({
+      try: () => credentials.createSsl(ca.success?.bytes, key.success?.bytes, own.success?.bytes),
+      catch: (cause) => [
+        `tls: OpenSSL does not take these certificates: ${(cause as { readonly reason?: string }).reason ?? (cause as Error).message}`
+      ]
+    })
   })
 
 const connectionOptions = (options: ClientOptions): ConnectionOptions => ({

@@ -11,7 +11,7 @@ import type { ClientError } from "./ClientError.ts"
 import type { Settings } from "./ClientOptions.ts"
 import type { Rpc } from "./Contract.ts"
 import { Inbox, type Received } from "./Inbox.ts"
-import { type CallPlace, clientClosed, fromStatus, invalidAnswer, invalidRequest } from "./Status.ts"
+import { type CallPlace, clientClosed, fromStatus, invalidAnswer, invalidRequest, invalidTimeout } from "./Status.ts"
 import { traced, traceparent } from "./Trace.ts"
 
 export interface AttemptOptions {
@@ -93,16 +93,24 @@ export class Connection {
     )
   }
 
-  /** What can be wrong before anything is sent. */
-  private prepare(rpc: Rpc, request: object, { requestId, timeout }: AttemptOptions) {
-    const place: CallPlace = {
+  private placeOf(rpc: Rpc, requestId: string | undefined): CallPlace {
+    return {
       rpc: rpc.name,
       address: this.settings.address,
       requestId: requestId?.replaceAll(/[^\x21-\x2b\x2d-\x7e]/g, "_")
     }
+  }
+
+  /** Fails for a call that is told to take no time, or none at all. */
+  refuseTimeout(rpc: Rpc, requestId: string | undefined): Effect.Effect<never, ClientError> {
+    return Effect.fail(invalidTimeout(this.placeOf(rpc, requestId)))
+  }
+
+  /** What can be wrong before anything is sent. */
+  private prepare(rpc: Rpc, request: object, { requestId }: AttemptOptions) {
+    const place = this.placeOf(rpc, requestId)
     return Effect.gen({ self: this }, function* () {
       if (this.isClosed) return yield* clientClosed(place)
-      if (timeout !== undefined && !(timeout > 0)) return yield* invalidRequest(place, "its timeout is no duration")
       const bytes = yield* Effect.try({
         try: () => Buffer.from(rpc.encode(request)),
         catch: (cause) => invalidRequest(place, cause)

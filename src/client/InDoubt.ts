@@ -85,14 +85,34 @@ const inputsOf = (inputs: NewTask["inputs"]) =>
       : [identifier, lower(ref?.value ?? "")]
   )
 
-/** What a task was registered with, but for what the server computes. */
+/** What a task was registered with, but for what the server computes; its outputs and worker are told apart. */
 const contentOf = (task: NewTask | ComputeTask): ReadonlyArray<unknown> => [
   lower(task.functionKey),
   lower(task.computePlanKey),
   task.metadata,
-  inputsOf(task.inputs),
-  [...task.outputs.keys()].sort()
+  inputsOf(task.inputs)
 ]
+
+const settleTask = (
+  { ask, organization }: Inquiry,
+  task: NewTask
+): Effect.Effect<Option.Option<ComputeTask>, ClientError> =>
+  own(
+    ask("getTask", { key: task.key }),
+    ({ outputs, owner, worker, ...met }) => [
+      owner,
+      // Without one the server has named the data manager's owner.
+      task.worker === "" ? "" : worker,
+      new Map([...outputs].map(([name, one]) => [name, [distinctBoth(one.permissions), one.transient]])),
+      contentOf({ ...met, outputs, owner, worker })
+    ],
+    [
+      organization,
+      task.worker,
+      new Map([...task.outputs].map(([name, one]) => [name, [keptBoth(one.permissions, organization), one.transient]])),
+      contentOf(task)
+    ]
+  )
 
 /** An action that meets the state that it leads to. */
 const reached = <Answer>(error: ClientError, state: string | undefined, answer: Answer): Option.Option<Answer> =>
@@ -171,17 +191,9 @@ export const repetitions: { readonly [Name in UnaryName]?: Repetition<Name> } = 
       ])
   },
   registerTasks: {
-    settle: ({ ask, organization }, { tasks }) =>
+    settle: (inquiry, { tasks }) =>
       Effect.map(
-        Effect.forEach(
-          tasks,
-          (task) =>
-            own(ask("getTask", { key: task.key }), (met) => [met.owner, ...contentOf(met)], [
-              organization,
-              ...contentOf(task)
-            ]),
-          { concurrency }
-        ),
+        Effect.forEach(tasks, (task) => settleTask(inquiry, task), { concurrency }),
         // As the contract has it: parents before their children.
         (met) => Option.map(all(met), (registered) => ({ tasks: registered.sort((a, b) => a.rank - b.rank) }))
       )

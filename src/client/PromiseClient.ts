@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type { CallOptions } from "./Calls.ts"
 import * as Client from "./Client.ts"
 import type { ClientOptions } from "./ClientOptions.ts"
 
@@ -16,11 +17,13 @@ interface Abortable {
 }
 
 /** Arguments with a signal among the options, which come last. */
-type WithSignal<Args extends ReadonlyArray<unknown>> = Args extends readonly [request?: infer R, options?: infer O]
-  ? Args extends readonly [request: unknown, options?: unknown]
-    ? [request: R, options?: O & Abortable]
-    : [request?: R, options?: O & Abortable]
-  : Args
+type WithSignal<Args extends ReadonlyArray<unknown>> = Args extends readonly [options?: CallOptions | undefined]
+  ? [options?: CallOptions & Abortable]
+  : Args extends readonly [request?: infer R, options?: infer O]
+    ? Args extends readonly [request: unknown, options?: unknown]
+      ? [request: R, options?: O & Abortable]
+      : [request?: R, options?: O & Abortable]
+    : Args
 
 type Promised<F> = F extends (...args: infer Args extends ReadonlyArray<unknown>) => infer Result
   ? Result extends Effect.Effect<infer A, infer _E>
@@ -47,7 +50,7 @@ const promised = (value: unknown): unknown => {
     return (...args: ReadonlyArray<{ readonly signal?: AbortSignal } | undefined>) => {
       const made: unknown = value(...args)
       if (Stream.isStream(made)) return Stream.toAsyncIterable(made as Stream.Stream<unknown>)
-      const signal = args[1]?.signal
+      const signal = args.at(-1)?.signal
       return Effect.runPromise(made as Effect.Effect<unknown>, signal === undefined ? {} : { signal })
     }
   }

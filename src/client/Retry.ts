@@ -31,8 +31,11 @@ export interface RetryOptions<A> {
   readonly retryFor: number
   /** Whether a call that may have been carried out may be made again. */
   readonly isRepeatable: boolean
-  /** What became of an earlier attempt, of which nobody knows, when a later one met this error: its answer, if it is done. */
-  readonly settle: (error: ClientError) => Effect.Effect<Option.Option<A>, ClientError>
+  /**
+   * What became of an earlier attempt, of which nobody knows, when a later one met this error: its answer, if it is done.
+   * `deadline`, in milliseconds since the epoch, is the call's.
+   */
+  readonly settle: (error: ClientError, deadline: number) => Effect.Effect<Option.Option<A>, ClientError>
 }
 
 /** Makes attempts, each with the milliseconds that are left for it, until one is answered or the time is over. */
@@ -42,14 +45,16 @@ export const retrying = <A>(
 ): Effect.Effect<A, ClientError> =>
   Effect.gen(function* () {
     const begun = yield* Clock.currentTimeMillis
+    const deadline = begun + timeout
     let isInDoubt = false
     for (let attempts = 1; ; attempts++) {
-      const spent = (yield* Clock.currentTimeMillis) - begun
-      const result = yield* Effect.result(attempt(Math.max(1, timeout - spent)))
+      const now = yield* Clock.currentTimeMillis
+      const result = yield* Effect.result(attempt(Math.max(1, deadline - now)))
       if (result._tag === "Success") return result.success
       const error = result.failure
       if (!isTransient(error)) {
-        const done = isInDoubt ? yield* Effect.mapError(settle(error), doubtful) : Option.none()
+        if (!isInDoubt || error._tag === "DeadlineExceeded") return yield* error
+        const done = yield* Effect.mapError(settle(error, deadline), (inquiry) => unsettled(error, inquiry))
         return Option.isSome(done) ? done.value : yield* error
       }
       isInDoubt ||= error.inDoubt
@@ -60,7 +65,16 @@ export const retrying = <A>(
     }
   })
 
-const doubtful = (error: ClientError): ClientError => (isTransient(error) ? last(error, true) : error)
+/** What the call met may be what an earlier attempt has left, and nobody answers to tell. */
+const unsettled = (error: ClientError, inquiry: ClientError): Unavailable =>
+  new Unavailable({
+    rpc: error.rpc,
+    status: inquiry.status,
+    details: inquiry.details,
+    requestId: error.requestId,
+    message: `${error.message}. An earlier attempt may have been carried out, and whether that is what it met could not be found out: ${inquiry.message}`,
+    inDoubt: true
+  })
 
 /** The last attempt may be known to have done nothing, while an earlier one is not. */
 const last = (error: Unavailable, inDoubt: boolean): Unavailable =>

@@ -101,6 +101,10 @@ const deadlineAdvice = (address: string, details: string): string =>
     ? `. There was no connection to ${address} in time: is that the orchestrator's gRPC port? A longer \`timeout\` waits longer`
     : ". The call may have been carried out: look before you make it again, or give it more time by `timeout`"
 
+/** grpc-js says the same of a request there and of an answer here. */
+const sizeAdvice =
+  ". A large answer needs a larger maxResponseSize, or a smaller page; a large request must be made several, or the server take more by ORCHESTRATOR_GRPC_MAX_REQUEST_SIZE"
+
 const untrustedAdvice = (address: string): string =>
   `. TLS with ${address} failed: tls.ca must be the CA of the server's certificate, the certificate must name the host (tls.serverName where it differs), and a server with mutual TLS must know the CA of tls.certificate; for a server without TLS leave out tls`
 
@@ -128,7 +132,7 @@ export const fromStatus = (place: CallPlace, { code, details, metadata }: Status
     case status.DEADLINE_EXCEEDED:
       return new DeadlineExceeded(fields(deadlineAdvice(place.address, details)))
     case status.RESOURCE_EXHAUSTED:
-      return new ResourceExhausted(fields(". A larger maxResponseSize takes larger answers, smaller pages are shorter"))
+      return new ResourceExhausted(fields(sizeAdvice))
     case status.UNIMPLEMENTED:
       return new Unimplemented(fields(`. Is ${place.address} the gRPC port of an orchestrator of this version?`))
     case status.PERMISSION_DENIED:
@@ -171,6 +175,17 @@ export const invalidRequest = (place: CallPlace, cause: unknown): InvalidRequest
       "INVALID_ARGUMENT",
       `the request cannot be encoded: ${reasonOf(cause)}`,
       "Is a field missing, or of another type?"
+    )
+  )
+
+/** The error of a call whose own timeout is none. */
+export const invalidTimeout = (place: CallPlace): InvalidRequest =>
+  new InvalidRequest(
+    ownFields(
+      place,
+      "INVALID_ARGUMENT",
+      "the timeout of this call is no duration of a millisecond or more",
+      'Give it as "30 seconds", or in milliseconds'
     )
   )
 

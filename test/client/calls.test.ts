@@ -140,8 +140,29 @@ describe("a client", () => {
   it("refuses a request whose fields are of other types", async () => {
     const error = await failing((client) => client.registerPlan({ ...Build.newPlan(), metadata: 5 } as never))
     expect(error).toMatchObject({ _tag: "InvalidRequest" })
-    const never = await failing((client) => client.queryVersion({}, { timeout: "soon" as never }))
-    expect(never).toMatchObject({ _tag: "InvalidRequest" })
+  })
+
+  it.each(["soon" as never, 0, -1, "0 seconds"] as const)("refuses %j as the timeout of a call", async (timeout) => {
+    const error = await failing((client) => client.queryVersion({}, { timeout }))
+    expect(error).toMatchObject({ _tag: "InvalidRequest", message: expect.stringContaining("Give it as") })
+  })
+
+  it("refuses a certificate that TLS finds too weak, with its reason", async () => {
+    const rsa = {
+      name: "RSASSA-PKCS1-v1_5",
+      modulusLength: 512,
+      publicExponent: Uint8Array.of(1, 0, 1),
+      hash: "SHA-256"
+    }
+    const keys = await crypto.subtle.generateKey(rsa, true, ["sign", "verify"])
+    const { certificate, key } = await clientOf("MyOrg1MSP", await authority("CA"), { keys })
+    const error = await Effect.runPromise(
+      Effect.flip(Effect.scoped(Client.connect({ ...one, tls: { certificate, key } })))
+    )
+    expect(error).toMatchObject({
+      _tag: "InvalidClientOptions",
+      message: expect.stringMatching(/tls: OpenSSL does not take these certificates: ee key too small$/)
+    })
   })
 
   it("is told that it is closed", async () => {
@@ -179,6 +200,8 @@ describe("a client of promises", () => {
     await using client = await connect(one)
     const aborted = AbortSignal.abort()
     await expect(client.queryVersion({}, { signal: aborted })).rejects.toThrow()
+    await expect(client.newestEvent({ signal: aborted })).rejects.toThrow()
+    await expect(client.waitForPlan(Build.newKey(), { signal: aborted })).rejects.toThrow()
   })
 })
 

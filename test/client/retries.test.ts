@@ -30,6 +30,8 @@ const using = <A, E>(
 
 const { one } = server
 
+const never = (): never => expect.unreachable("a task has an output")
+
 /** A call of each rpc that changes something, and what tells that it was done once. */
 const changes: Readonly<Record<string, () => Promise<Use>>> = {
   registerFunction: async () => {
@@ -187,6 +189,20 @@ describe("a call whose answer was lost", () => {
     const error = await using((client) => Effect.flip(client.registerPlan({ ...plan, name: "second" })))
     expect(error).toMatchObject({ _tag: "Conflict" })
 
+    const fn = await Drivers.aFunction(one)
+    const asked = Build.newTask(fn, await Drivers.aPlan(one), { worker: one.id })
+    await one.registerTasks({ tasks: [asked] })
+    const [[name, output] = never()] = asked.outputs
+    for (const other of [
+      { worker: "MyOrg2MSP" },
+      { outputs: new Map([[name, { ...output, transient: !output.transient }]]) },
+      { outputs: new Map([[name, { ...output, permissions: Build.only("MyOrg2MSP") }]]) }
+    ]) {
+      relay.lose("RegisterTasks", "answer")
+      const tasks = [{ ...asked, ...other }]
+      expect(await using((client) => Effect.flip(client.registerTasks({ tasks })))).toMatchObject({ _tag: "Conflict" })
+    }
+
     const task = await Drivers.aTaskIn(one, "STATUS_CANCELED")
     relay.lose("ApplyTaskAction", "answer")
     const refused = await using((client) =>
@@ -200,6 +216,32 @@ describe("a call whose answer was lost", () => {
       Effect.flip(client.applyPlanAction({ key: failed.computePlanKey, action: "PLAN_ACTION_CANCELED" }))
     )
     expect(terminated).toMatchObject({ _tag: "TerminatedComputePlan" })
+  })
+})
+
+describe("a call whose repetition meets what may be its own", () => {
+  it("is in doubt when nobody answers to tell, and takes no longer than it may", async () => {
+    const own = await Relay.open(server.address)
+    own.lose("RegisterPlan", "answer")
+    own.lose("GetPlan", ...Array.from({ length: 100 }, () => "call" as const))
+    const plan = Build.newPlan()
+    const error = await Effect.runPromise(
+      Effect.scoped(
+        Effect.flatMap(
+          Client.connect({ address: own.address, organization: "MyOrg1MSP", channel: "mychannel" }),
+          (client) => Effect.flip(client.registerPlan(plan, { timeout: "1 second" }))
+        )
+      )
+    )
+    expect(error).toMatchObject({
+      _tag: "Unavailable",
+      rpc: "RegisterPlan",
+      inDoubt: true,
+      message: expect.stringMatching(
+        /already exists.*An earlier attempt may have been carried out.*GetPlan: lost on the way/
+      )
+    })
+    own.close()
   })
 })
 
