@@ -182,12 +182,15 @@ const checkNode = async (major: string): Promise<void> => {
   // Node 22 takes types out of programs only when it is told to.
   const typed = major === "22" ? ["--experimental-strip-types"] : []
   const running = [server]
-  for (const program of programs) {
-    const pattern = lasting.get(program)
-    if (pattern === undefined) run(node, [...typed, program], project, env)
-    else running.push(await started(node, [...typed, program], env, pattern))
+  try {
+    for (const program of programs) {
+      const pattern = lasting.get(program)
+      if (pattern === undefined) run(node, [...typed, program], project, env)
+      else running.push(await started(node, [...typed, program], env, pattern))
+    }
+  } finally {
+    for (const { stop } of running.toReversed()) await stop()
   }
-  for (const { stop } of running.toReversed()) await stop()
   run(node, ["node_modules/vitest/vitest.mjs", "run", "--reporter=dot"])
   step(`${version}: every entry, ${programs.length} programs, the command line and the tests of examples/`)
 }

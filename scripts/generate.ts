@@ -66,15 +66,21 @@ const index = (folder: string): string => {
  * An entry of a map that comes without its value has the default one, by the encoding. ts-proto leaves such entries out
  * where the value is a message, and so would a wrong input pass for none.
  */
-const withDefaultValues = (code: string): string =>
-  code.replace(
+const withDefaultValues = (code: string): string => {
+  const entries = code.split(/\bconst entry\d+ = /).length - 1
+  let found = 0
+  const replaced = code.replace(
     /(const (entry\d+) = (\w+)\.decode\(reader, reader\.uint32\(\)\);\n *)if \(\2\.value !== undefined\) \{\n *(message\.\w+\.set)\(\2\.key, \2\.value\);\n *\}/g,
     (whole, decoded: string, entry: string, type: string, set: string) => {
+      found++
       const [, value] =
         new RegExp(`interface ${type} \\{\\n  key: string;\\n  value: (\\w+) \\| undefined;`).exec(code) ?? []
       return value === undefined ? whole : `${decoded}${set}(${entry}.key, ${entry}.value ?? createBase${value}());`
     }
   )
+  if (found !== entries) throw new Error(`ts-proto does not write entries of maps as it did: ${found} of ${entries}`)
+  return replaced
+}
 
 /** Replaces a text that ts-proto's code has in as many places. */
 const replacing = (code: string, places: number, text: string, by: string): string => {

@@ -5,6 +5,7 @@
  * The parts are in `embedded/`: the data folder, its lock, the user, the binaries, the cluster, the running server.
  */
 
+import { existsSync } from "node:fs"
 import * as path from "node:path"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -15,7 +16,7 @@ import * as Scope from "effect/Scope"
 import * as Binaries from "./embedded/Binaries.ts"
 import * as Cluster from "./embedded/Cluster.ts"
 import { defaultDataDir, layout, prepare, refuseForeign } from "./embedded/DataDir.ts"
-import type { EmbeddedPostgresError } from "./embedded/Failure.ts"
+import { type EmbeddedPostgresError, failure } from "./embedded/Failure.ts"
 import * as Lock from "./embedded/Lock.ts"
 import * as Postmaster from "./embedded/Postmaster.ts"
 import * as ServerUser from "./embedded/ServerUser.ts"
@@ -124,6 +125,13 @@ const open = Effect.fnUntraced(function* (
     reused: taken !== undefined
   }
 })
+
+/** Fails where there is no data: who only looks makes none. */
+export const mustExist = (dataDir = defaultDataDir()): Effect.Effect<void, EmbeddedPostgresError> =>
+  Effect.suspend(() => {
+    const asked = path.resolve(dataDir)
+    return existsSync(layout(asked).cluster) ? Effect.void : Effect.fail(failure(`there is no data in ${asked}`))
+  })
 
 /** The URL of the database in a data folder whose server runs, for whoever looks at it beside its orchestrator. */
 export const running = (

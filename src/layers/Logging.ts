@@ -14,12 +14,21 @@ const minimumLevels = { DEBUG: "Debug", INFO: "Info", NOTICE: "Warn", WARN: "War
 export const minimumLevel = (level: LogLevel): Layer.Layer<never> =>
   Layer.succeed(References.MinimumLogLevel, minimumLevels[level])
 
-/** Where logs go, and in which form. */
-export const layer: Layer.Layer<never> = Layer.unwrap(
-  Effect.gen(function* () {
-    const noColor = yield* Effect.orDie(Config.option(Config.String("NO_COLOR")))
-    return Logger.layer([
-      process.stdout.isTTY ? Logger.consolePretty({ colors: Option.isNone(noColor) }) : Logger.consoleJson
-    ])
-  })
-)
+/** Loggers for one of the two streams, in the form that fits it. */
+const to = (stream: NodeJS.WriteStream, isStderr: boolean): Layer.Layer<never> =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const noColor = yield* Effect.orDie(Config.option(Config.String("NO_COLOR")))
+      const lines = isStderr ? Logger.withConsoleError(Logger.formatJson) : Logger.consoleJson
+      return Layer.merge(
+        Logger.layer([stream.isTTY ? Logger.consolePretty({ colors: Option.isNone(noColor) }) : lines]),
+        Layer.succeed(Logger.LogToStderr, isStderr)
+      )
+    })
+  )
+
+/** The logs of a server: on stdout. */
+export const layer: Layer.Layer<never> = to(process.stdout, false)
+
+/** The logs of a command whose stdout is its result: on stderr. */
+export const besideResult: Layer.Layer<never> = to(process.stderr, true)

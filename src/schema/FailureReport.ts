@@ -26,6 +26,10 @@ export interface FailureReport extends Schema.Schema.Type<typeof FailureReport> 
 
 const isErrorType = Schema.is(ErrorType)
 
+const isAskedAsset = Schema.is(Schema.Literals(["FAILED_ASSET_UNKNOWN", ...FailedAssetKind.literals]))
+
+const knownAsset = (text: string): string | undefined => (isAskedAsset(text) ? undefined : "must be a known value")
+
 const knownType = (text: string): string | undefined =>
   text === "ERROR_TYPE_UNSPECIFIED" ? "cannot be blank" : isErrorType(text) ? undefined : "must be a known error type"
 
@@ -33,7 +37,7 @@ export const NewFailureReport = Schema.Struct({
   assetKey: KeyInput,
   errorType: Schema.String.check(Schema.makeFilter(knownType)).pipe(Schema.refine(isErrorType)),
   /** An unset one passes: the service refuses it as a bad request. */
-  assetType: Schema.Literals(["FAILED_ASSET_UNKNOWN", ...FailedAssetKind.literals]),
+  assetType: Schema.String.check(Schema.makeFilter(knownAsset)).pipe(Schema.refine(isAskedAsset)),
   logsAddress: Schema.optional(AddressableInput)
 })
 export interface NewFailureReport extends Schema.Schema.Type<typeof NewFailureReport> {}

@@ -15,10 +15,7 @@ export const Permissions = Schema.Struct({ process: Permission, download: Permis
 export interface Permissions extends Schema.Schema.Type<typeof Permissions> {}
 
 /** Permissions that an owner asks for, where a rule of their surroundings checks the ids. */
-export const UncheckedPermissions = Schema.Struct({
-  public: Schema.Boolean,
-  authorizedIds: Schema.Array(OrganizationId)
-})
+export const UncheckedPermissions = Permission
 
 /** Permissions that an owner asks for. */
 export const NewPermissions = Schema.Struct({

@@ -41,15 +41,12 @@ export const Name = sized(1, 100)
 /** A tag: at most 100 characters. */
 export const Tag = sized(0, 100)
 
-/** An input's or output's identifier where a function declares it: 1 to 100 characters. */
-export const Identifier = sized(1, 100)
-
 /** An identifier that names a declared one: required, of any length. */
 export const IdentifierReference = Schema.String.check(
   Schema.makeFilter((text: string) => (text === "" ? "cannot be blank" : nulProblem(text)))
 )
 
-/** Metadata of an asset: any number of entries, keys and values of at most 100 characters each. */
+/** Metadata of an asset: any number of entries. */
 export const Metadata = Schema.ReadonlyMap(Schema.String, Schema.String)
 export type Metadata = ReadonlyMap<string, string>
 
@@ -72,7 +69,7 @@ export const entryProblems = <K, V>(
   return found === undefined ? undefined : asOne(found)
 }
 
-/** Metadata as a client sends it. */
+/** Metadata as a client sends it: keys and values of at most 100 characters each. */
 export const MetadataInput = Metadata.check(
   Schema.makeFilter((metadata: Metadata) =>
     entryProblems(metadata, (key, value) => {

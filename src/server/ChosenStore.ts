@@ -30,15 +30,14 @@ export const chooseDatabase = (
         ({ dataDir, url }) => ({ url, dataDir })
       )
 
-/** The same to look at: the embedded one also where a server has started it. */
+/** The same to look at: the embedded one also where a server has started it, and only where there is one. */
 export const databaseToSee = (
   config: AppConfig
 ): Effect.Effect<Redacted.Redacted, EmbeddedPostgres.EmbeddedPostgresError, Scope.Scope> =>
   Effect.gen(function* () {
-    const running =
-      config.ORCHESTRATOR_DATABASE_URL === undefined
-        ? yield* EmbeddedPostgres.running(config.ORCHESTRATOR_DATA_DIR)
-        : undefined
+    if (config.ORCHESTRATOR_DATABASE_URL !== undefined) return config.ORCHESTRATOR_DATABASE_URL
+    yield* EmbeddedPostgres.mustExist(config.ORCHESTRATOR_DATA_DIR)
+    const running = yield* EmbeddedPostgres.running(config.ORCHESTRATOR_DATA_DIR)
     return running ?? (yield* chooseDatabase(config)).url
   })
 

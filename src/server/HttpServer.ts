@@ -84,7 +84,7 @@ const layer = ({ address, grpcPort, metrics, port, readiness }: HttpServerOption
     Layer.provideMerge(NodeHttpServer.layer(createServer, { host: address, port })),
     Layer.catchTag("ServeError", ({ cause }) =>
       Layer.effectContext(
-        Effect.fail(new ListenError({ message: cannotListen(`${address}:${port}`, "HTTP", reasonOf(cause)) }))
+        Effect.fail(new ListenError({ message: cannotListen(`${hostOf(address)}:${port}`, "HTTP", reasonOf(cause)) }))
       )
     )
   )

@@ -14,6 +14,7 @@ import type { ClientOptions } from "../client/ClientOptions.ts"
 import { connect, opened, type PromiseClient } from "../client/PromiseClient.ts"
 import * as AppConfig from "../layers/config/AppConfig.ts"
 import { startInMemory } from "../server/App.ts"
+import { hostOf } from "../server/Ports.ts"
 import { Listening } from "../server/Server.ts"
 import type { ChannelMap } from "../services/Channels.ts"
 
@@ -96,7 +97,7 @@ export class Orchestrator extends Context.Service<
       Orchestrator,
       Effect.map(asServer(Layer.build(server)), (context) => {
         const { address, port } = Context.get(context, Listening)
-        return Orchestrator.at(`${address}:${port}`)
+        return Orchestrator.at(`${hostOf(address)}:${port}`)
       })
     )
 

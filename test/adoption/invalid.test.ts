@@ -1,12 +1,13 @@
 /** What cannot be taken over: databases that are not the right one, and rows that break a rule of this server. */
-import { readFileSync } from "node:fs"
+import { readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
 import * as PgConnection from "@effect/sql-pg/PgConnection"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { describe, expect, it } from "vitest"
 import * as OldDatabase from "../../src/layers/postgres/adoption/OldDatabase.ts"
 import { type Problem, type Table, tables } from "../../src/schema/Adoption.ts"
-import { emptyDatabase } from "../server/Program.ts"
+import { emptyDatabase, folder } from "../server/Program.ts"
 import { execute } from "../support/database.ts"
 import { adopt, verify } from "./Adoption.ts"
 import { dropConstraints, oldDatabase, rows } from "./OldServer.ts"
@@ -344,5 +345,16 @@ describe("a row that breaks a rule", () => {
     const { failure } = await adopt({ ...both, invalidFile: "/nowhere/file.jsonl" })
     expect(failure).toMatch(/^the file of invalid rows cannot be written: .*--invalid-file/)
     expect(await written(target.url)).toBe(0)
+  })
+
+  it("nothing is read where their file is there already", async () => {
+    const invalidFile = join(await folder(), "there.jsonl")
+    writeFileSync(invalidFile, "kept")
+    const nowhere = "postgresql://nobody@127.0.0.1:1/nowhere"
+    const { failure } = await adopt({ from: nowhere, target: nowhere, invalidFile })
+    expect(failure).toMatch(
+      /^the file of invalid rows cannot be written: .*there.jsonl exists. Name another with --invalid-file/
+    )
+    expect(readFileSync(invalidFile, "utf8")).toBe("kept")
   })
 })

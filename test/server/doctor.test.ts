@@ -26,6 +26,15 @@ const doctor = async (ports: Program.Env) => {
   }
 }
 
+const freePort = async (): Promise<string> => {
+  const holder = createServer().listen(0, "127.0.0.1")
+  await once(holder, "listening")
+  const { port } = holder.address() as { readonly port: number }
+  holder.close()
+  await once(holder, "close")
+  return String(port)
+}
+
 it("beside a running server says that an orchestrator serves on its ports", async () => {
   const server = await Program.serve(env)
   const grpcPort = server.address.split(":").at(-1) ?? ""
@@ -39,6 +48,24 @@ it("beside a running server says that an orchestrator serves on its ports", asyn
     schema: expect.stringMatching(/^ok: /)
   })
   expect(code).toBe(0)
+})
+
+it("beside the server of another configuration says whose HTTP port it is that it wants", async () => {
+  const server = await Program.serve(env)
+  const { code, findings } = await doctor({
+    ORCHESTRATOR_GRPC_PORT: await freePort(),
+    ORCHESTRATOR_HTTP_PORT: new URL(server.http).port
+  })
+  expect(findings["gRPC port"]).toMatch(/^ok: .* is free$/)
+  expect(findings["HTTP port"]).toMatch(/^problem: .*EADDRINUSE.*ORCHESTRATOR_HTTP_PORT/)
+  expect(code).toBe(1)
+})
+
+it("looks at the rest where a port is the other's default", async () => {
+  const { code, findings, lines } = await doctor({ ORCHESTRATOR_GRPC_PORT: "8484" })
+  expect(lines[0]).toMatch(/^problem {2}configuration: ORCHESTRATOR_HTTP_PORT: it must be another than /)
+  expect(findings.schema).toMatch(/^ok: /)
+  expect(code).toBe(1)
 })
 
 it("calls a schema that is gone under a running server a problem", async () => {

@@ -1,6 +1,7 @@
 /** How a server starts, alone and beside others, and what it says when it cannot. */
 import { execFile } from "node:child_process"
 import { once } from "node:events"
+import { existsSync } from "node:fs"
 import * as fs from "node:fs/promises"
 import { createServer, type Server as NetServer } from "node:net"
 import { join, resolve } from "node:path"
@@ -111,6 +112,30 @@ describe("a command on the database alone needs no file of channels", () => {
     })
   })
 
+  it("events tail ends when nobody reads it any more", async () => {
+    const env = await Program.envOf(await Program.database())
+    const server = await Program.serve(env)
+    await server.client().registerOrganization()
+    const program = Program.run(env, "events", "tail", "mychannel", "--follow")
+    await program.prints(/ASSET_ORGANIZATION/)
+    program.process.stdout?.destroy()
+    await server.client("MyOrg2MSP").registerOrganization()
+    expect((await program.exited).code).toBe(0)
+  })
+
+  it.each([
+    ["events", "tail", "mychannel"],
+    ["adopt", "--verify", "--from", "postgresql://old@127.0.0.1:1/old"]
+  ])("%s %s makes no data where there is none", async (...args) => {
+    const dataDir = join(await Program.folder(), "nothing")
+    const { code, stderr } = await Program.run({ ORCHESTRATOR_DATA_DIR: dataDir }, ...args).exited
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringContaining(`there is no data in ${dataDir}. Set ORCHESTRATOR_DATA_DIR`)
+    ])
+    expect(existsSync(dataDir)).toBe(false)
+  })
+
   it("events tail names a schema that is not there", async () => {
     const env = { ORCHESTRATOR_DATABASE_URL: (await Program.emptyDatabase()).url }
     expect(await Program.run(env, "events", "tail", "mychannel").exited).toMatchObject({
@@ -142,13 +167,26 @@ describe("a database that cannot be used", () => {
       const env = { ...Program.freePorts, ...(await Program.envOf({ url: nowhere })), ORCHESTRATOR_DATABASE_WAIT: "1s" }
       const { code, stderr, stdout } = await Program.run(env, command).exited
       expect(code).toBe(1)
-      expect(stdout).toMatch(/waiting for the database, 1 s more \(ORCHESTRATOR_DATABASE_WAIT\).*ECONNREFUSED/)
-      expect(stderr).toMatch(
-        /^the database cannot be used: .*ECONNREFUSED.*waited for, 1s \(ORCHESTRATOR_DATABASE_WAIT\)\n$/
+      // The log of a server is its output, that of a command is beside it.
+      const [log, said] = command === "serve" ? [stdout, stderr] : [stderr, stderr]
+      expect(log).toMatch(/waiting for the database, 1 s more \(ORCHESTRATOR_DATABASE_WAIT\).*ECONNREFUSED/)
+      expect(said).toMatch(
+        /^the database cannot be used: .*ECONNREFUSED.*waited for, 1s \(ORCHESTRATOR_DATABASE_WAIT\)\n$/m
       )
       expect(stdout + stderr).not.toContain("geheim")
+      if (command === "migrate") expect(stdout).toBe("")
     }
   )
+
+  it("migrate that is ended while it waits for one has no success, and logs what is asked for", async () => {
+    const env = { ...(await Program.envOf({ url: nowhere })), LOG_LEVEL: "WARN" }
+    const program = Program.run(env, "migrate")
+    await program.prints(/waiting for the database/)
+    program.process.kill("SIGTERM")
+    expect((await program.exited).code).toBe(130)
+    const quiet = Program.run({ ...env, LOG_LEVEL: "ERROR", ORCHESTRATOR_DATABASE_WAIT: "1s" }, "migrate")
+    expect((await quiet.exited).stderr).not.toContain("waiting for the database")
+  })
 
   it("that comes while it is waited for is used", async () => {
     await using gate = await Gate.before((await Program.emptyDatabase()).url)

@@ -2,7 +2,8 @@
  * Rows that break a rule: all of them in a file, one a line as JSON, with the whole row; the first of each table and
  * their number to be told. Kinds (tables) that the operator names are left out; any other stops the adoption.
  */
-import { closeSync, fsyncSync, openSync, writeSync } from "node:fs"
+import { accessSync, closeSync, constants, existsSync, fsyncSync, openSync, writeSync } from "node:fs"
+import { dirname } from "node:path"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -25,8 +26,11 @@ export interface InvalidRows {
   readonly flush: Effect.Effect<string | undefined, InvalidRowsUnwritable>
 }
 
-/** The file is made with the first row. A file that is there already is left alone. */
-export const make = (path: string, skipped: ReadonlySet<Table>): Effect.Effect<InvalidRows, never, Scope.Scope> =>
+/** The file is made with the first row. One that is there already is left alone, and refused before anything is read. */
+export const make = (
+  path: string,
+  skipped: ReadonlySet<Table>
+): Effect.Effect<InvalidRows, InvalidRowsUnwritable, Scope.Scope> =>
   Effect.gen(function* () {
     let file: number | undefined
     const first: Array<Problem> = []
@@ -39,6 +43,10 @@ export const make = (path: string, skipped: ReadonlySet<Table>): Effect.Effect<I
             message: `the file of invalid rows cannot be written: ${cause instanceof Error ? cause.message : cause}. Name another with --invalid-file`
           })
       })
+    yield* attempt(() => {
+      if (existsSync(path)) throw new Error(`${path} exists`)
+      accessSync(dirname(path), constants.W_OK)
+    })
     yield* Effect.addFinalizer(() => Effect.sync(() => file !== undefined && closeSync(file)))
     return {
       first,

@@ -18,7 +18,7 @@ const counted = (file: string, outcome: "taken" | "refused") =>
   Metric.update(Metric.withAttributes(reloads, { file, outcome }), 1)
 
 export interface ReloadOptions<A> {
-  /** What is read, for the log and the metric: `channels`, `tls`. */
+  /** What is read, for the log and the metric: `channels`, `certificates`. */
   readonly what: string
   readonly initial: A
   /** Fails with all that is wrong with the content. */

@@ -1,9 +1,8 @@
 /** Where two messages of the contract differ: the path of the first field, and both values. */
+import { jsonOf } from "./Json.ts"
 
 const text = (value: unknown): string => {
-  const json = JSON.stringify(value, (_key, part: unknown) =>
-    part instanceof Map ? Object.fromEntries(part) : typeof part === "bigint" ? part.toString() : part
-  )
+  const json = jsonOf(value)
   return json === undefined ? "nothing" : json.length > 200 ? `${json.slice(0, 200)}…` : json
 }
 

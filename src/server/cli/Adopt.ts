@@ -144,6 +144,7 @@ export const adopt = (options: AdoptOptions) =>
   Effect.gen(function* () {
     const started = performance.now()
     const target = { url: options.target }
+    const invalid = yield* InvalidRows.make(options.invalidFile, new Set(options.skipInvalid))
     const old = yield* OldDatabase.open({ url: options.from })
     const channels = yield* chooseChannels(options, old)
     yield* warnOfWriting(old)
@@ -151,7 +152,6 @@ export const adopt = (options: AdoptOptions) =>
       ? yield* Effect.as(Target.checkEmpty(target, channels), undefined)
       : yield* Target.open(target, channels)
     const samples = new Listing()
-    const invalid = yield* InvalidRows.make(options.invalidFile, new Set(options.skipInvalid))
     const progress = yield* Progress.make(old.counts, channels, tables, twice, say)
     for (const channel of channels) {
       yield* Adopt.channel(
@@ -180,7 +180,9 @@ export const adopt = (options: AdoptOptions) =>
     })
     // What is committed is told, whatever comes between.
     yield* Effect.uninterruptible(Effect.andThen(opened?.commit ?? Effect.void, tell))
-    yield* opened?.analyze ?? Effect.void
+    yield* Effect.catch(opened?.analyze ?? Effect.void, ({ message }) =>
+      say(`adopted, all the same ANALYZE failed (${message}): run it on the target, its first plans may be slow else`)
+    )
   }).pipe(
     Effect.scoped,
     Effect.onInterrupt(() => say("interrupted: what is not told as adopted was not written"))

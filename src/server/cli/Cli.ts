@@ -12,6 +12,7 @@ import * as Flag from "effect/cli/Flag"
 import * as GlobalFlag from "effect/cli/GlobalFlag"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as AppConfig from "../../layers/config/AppConfig.ts"
@@ -86,6 +87,17 @@ const configuration = Effect.flatMap(root, (given) => Configuration.load(given))
 /** For what works on the database alone. */
 const withoutChannels = Effect.flatMap(root, (given) => Configuration.load(given, AppConfig.loadWithoutChannels))
 
+/** For commands whose stdout is their result. */
+const logsBeside = (config: AppConfig.AppConfig) =>
+  Layer.merge(Logging.minimumLevel(config.LOG_LEVEL), Logging.besideResult)
+
+/** An end by a signal is no success of a command that ends by itself: whoever waits for it goes on by its status. */
+const unlessInterrupted = Effect.onInterrupt(() =>
+  Effect.sync(() => {
+    process.exitCode = 130
+  })
+)
+
 type Begin = (config: AppConfig.AppConfig) => Effect.Effect<Running, StartError | Unsuccessful, Scope.Scope>
 
 /** A database that somebody has named is to be used, not passed over; and the memory of one process is not another's. */
@@ -143,13 +155,12 @@ const migrate = Command.make("migrate", {}, () =>
   Effect.scoped(
     Effect.gen(function* () {
       const config = yield* withoutChannels
-      const ran = yield* Migrator.waiting(
-        Migrator.migrate(yield* chooseDatabase(config)),
-        config.ORCHESTRATOR_DATABASE_WAIT
-      )
+      const ran = yield* Effect.flatMap(chooseDatabase(config), (database) =>
+        Migrator.waiting(Migrator.migrate(database), config.ORCHESTRATOR_DATABASE_WAIT)
+      ).pipe(Effect.provide(logsBeside(config)))
       yield* Console.log(ran.length === 0 ? "the schema is up to date" : `migrated: ${ran.join(", ")}`)
     })
-  )
+  ).pipe(unlessInterrupted)
 ).pipe(Command.withDescription("Bring the database to this server's schema, and end"))
 
 const doctor = Command.make("doctor", {}, () =>
@@ -158,7 +169,7 @@ const doctor = Command.make("doctor", {}, () =>
     for (const { level, text, what } of findings) yield* Console.log(`${level.padEnd(8)} ${what}: ${text}`)
     const problems = findings.filter((finding) => finding.level === "problem").length
     if (problems > 0) return yield* new Unsuccessful({ message: count(problems, "problem") })
-  })
+  }).pipe(unlessInterrupted)
 ).pipe(Command.withDescription("Look at configuration, certificates, database, clock and ports, and say what is wrong"))
 
 const channels = Command.make("channels", {}, () =>
@@ -167,6 +178,13 @@ const channels = Command.make("channels", {}, () =>
     for (const [name, organizations] of config.channels) yield* Console.log(`${name}: ${organizations.join(", ")}`)
   })
 ).pipe(Command.withDescription("Print the channels and their organizations"))
+
+/** Nobody reads what is printed, as when the next of a pipe has ended. */
+const readerGone = Effect.callback<void>((resume) => {
+  const gone = () => resume(Effect.void)
+  process.stdout.once("error", gone)
+  return Effect.sync(() => process.stdout.off("error", gone))
+})
 
 const tail = Command.make(
   "tail",
@@ -182,10 +200,12 @@ const tail = Command.make(
   ({ after, channel, follow, json }) =>
     Effect.scoped(
       Effect.gen(function* () {
-        const url = yield* databaseToSee(yield* withoutChannels)
-        yield* EventsTail.tail({ url, channel: channel as ChannelName, after, json, follow })
+        const config = yield* withoutChannels
+        yield* Effect.flatMap(databaseToSee(config), (url) =>
+          EventsTail.tail({ url, channel: channel as ChannelName, after, json, follow })
+        ).pipe(Effect.provide(logsBeside(config)))
       })
-    )
+    ).pipe(Effect.raceFirst(readerGone))
 ).pipe(Command.withDescription("Print the log of a channel"))
 
 const events = Command.make("events").pipe(
@@ -230,25 +250,21 @@ const adopt = Command.make(
     Effect.scoped(
       Effect.gen(function* () {
         const config = yield* configuration
-        const { url } = yield* chooseDatabase(config)
         // Not before it is asked for: a server has no use for its modules.
         const Adopt = yield* Effect.promise(() => import("./Adopt.ts"))
-        const options = { from, target: url, configured: config.channels, channels: channel, skipInvalid }
-        if (verify) return yield* Adopt.verify(options)
+        const given = { from, configured: config.channels, channels: channel, skipInvalid }
         const file = Option.getOrElse(
           invalidFile,
           () => `adopt-invalid-${new Date().toISOString().replace(/[:.]/g, "-")}.jsonl`
         )
-        yield* Adopt.adopt({ ...options, dryRun, invalidFile: file })
+        const work = verify
+          ? Effect.flatMap(databaseToSee(config), (target) => Adopt.verify({ ...given, target }))
+          : Effect.flatMap(chooseDatabase(config), ({ url: target }) =>
+              Adopt.adopt({ ...given, target, dryRun, invalidFile: file })
+            )
+        yield* Effect.provide(work, logsBeside(config))
       })
-    ).pipe(
-      // An end by a signal is no success: whoever waits for this command goes on by its status.
-      Effect.onInterrupt(() =>
-        Effect.sync(() => {
-          process.exitCode = 130
-        })
-      )
-    )
+    ).pipe(unlessInterrupted)
 ).pipe(Command.withDescription("Take over the database of a Substra orchestrator 1.0.0, see docs/adopt.md"))
 
 const versionCommand = Command.make("version", {}, () => Console.log(version)).pipe(

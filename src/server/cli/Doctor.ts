@@ -153,9 +153,11 @@ const ports = (address: string, grpcPort: number, httpPort: number): Effect.Effe
     const grpc = yield* portProblem(address, grpcPort)
     const http = yield* portProblem(address, httpPort)
     const served = http === undefined ? undefined : yield* runningAt(address, httpPort)
+    const isOwn = (port: number) => port === grpcPort || grpcPort === 0
     const findings: ReadonlyArray<Finding> = [
       portFinding("gRPC", `${hostOf(address)}:${grpcPort}`, grpc, served === grpcPort),
-      portFinding("HTTP", `${hostOf(address)}:${httpPort}`, http, served !== undefined)
+      // With a free port for gRPC, whoever serves HTTP here is this server.
+      portFinding("HTTP", `${hostOf(address)}:${httpPort}`, http, served !== undefined && isOwn(served))
     ]
     return { findings, isServed: served === grpcPort }
   })
@@ -241,7 +243,9 @@ export const examineAll = (given: Given): Effect.Effect<ReadonlyArray<Finding>, 
     }
     const rest = yield* Configuration.load(given, unknown.channels ? loadWithoutChannels : load, [
       ...wrong,
-      ...(unknown.security ? ofSecurity : [])
+      ...(unknown.security ? ofSecurity : []),
+      // One alone may be wrong only beside the other.
+      ...(unknown.ports ? ["ORCHESTRATOR_GRPC_PORT", "ORCHESTRATOR_HTTP_PORT"] : [])
     ])
     return [
       ...problems.map((problem) => finding("configuration", "problem", problem)),

@@ -8,6 +8,7 @@ import * as Migrator from "../../layers/postgres/Migrator.ts"
 import * as PostgresStore from "../../layers/postgres/PostgresStore.ts"
 import * as EventCodec from "../../layers/wire/EventCodec.ts"
 import { Event } from "../../layers/wire/generated/event.ts"
+import { jsonOf } from "../../layers/wire/Json.ts"
 import type { ChannelName } from "../../schema/Key.ts"
 import { EventHub } from "../../services/EventHub.ts"
 import { orNotFound, requiredKey } from "../../services/Lookup.ts"
@@ -23,10 +24,6 @@ export interface TailOptions {
   /** Whether to wait for what comes. */
   readonly follow: boolean
 }
-
-/** Maps become objects, 64-bit integers text. */
-const plain = (_key: string, value: unknown): unknown =>
-  value instanceof Map ? Object.fromEntries(value) : typeof value === "bigint" ? value.toString() : value
 
 const dateOf = (event: Event): string => {
   const { nanos, seconds } = event.timestamp ?? { seconds: 0n, nanos: 0 }
@@ -71,7 +68,7 @@ export const tail = (options: TailOptions) =>
       for (const { frame, position: at } of yield* Effect.tapError(subscription.take, () => goOn)) {
         if (at > end) break
         const event = Event.decode(EventCodec.messageOf(frame))
-        yield* Console.log(options.json ? JSON.stringify(event, plain) : line(event))
+        yield* Console.log(options.json ? jsonOf(event) : line(event))
         position = at
         last = event.id
       }

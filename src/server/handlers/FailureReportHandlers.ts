@@ -7,9 +7,7 @@ import { read, service, write } from "../Rpc.ts"
 
 export const failureReportHandlers = Effect.map(FailureReports, (reports) =>
   service(FailureReportServiceDefinition, {
-    registerFailureReport: write((request) =>
-      Effect.map(reports.register({ ...request, assetType: request.assetType as never }), Messages.failureReport)
-    ),
+    registerFailureReport: write((request) => Effect.map(reports.register(request), Messages.failureReport)),
     getFailureReport: read((request) => Effect.map(reports.get(request.assetKey), Messages.failureReport))
   })
 )

@@ -148,6 +148,30 @@ class Workers {
   }
 }
 
+/** One process, from its fork to its end: whether it has served, and what became of it. */
+const life = Effect.fnUntraced(function* (
+  workers: Workers,
+  order: Order & { readonly kind: "serve" },
+  serves: (worker: Worker, grpcPort: number) => Effect.Effect<void>
+) {
+  const forked = yield* Effect.result(
+    Effect.try({
+      try: () => new Worker(order),
+      catch: (cause) => `a worker process could not be made: ${cause instanceof Error ? cause.message : cause}`
+    })
+  )
+  if (Result.isFailure(forked)) return { hasServed: false, what: forked.failure }
+  const worker = forked.success
+  workers.current.set(order.worker, worker)
+  const started = yield* Effect.result(Deferred.await(worker.started))
+  if (Result.isSuccess(started)) yield* serves(worker, started.success)
+  const how = yield* Deferred.await(worker.ended)
+  workers.remove(order.worker, worker)
+  return Result.isFailure(started)
+    ? { hasServed: false, what: started.failure }
+    : { hasServed: true, what: `process ${worker.pid} ended ${how}` }
+})
+
 /** Keeps one worker of this number, until the server drains. If the first cannot serve, there is no other. */
 const keep = Effect.fnUntraced(function* (
   workers: Workers,
@@ -156,29 +180,24 @@ const keep = Effect.fnUntraced(function* (
   first: Deferred.Deferred<number, WorkerFailed>
 ) {
   const log = Effect.annotateLogs("worker", number)
+  const order = {
+    kind: "serve",
+    worker: number,
+    database: { url: Redacted.value(database.url), dataDir: database.dataDir }
+  } as const
   let pause = pauses.first
   while (!workers.isDraining) {
-    const worker = new Worker({
-      kind: "serve",
-      worker: number,
-      database: { url: Redacted.value(database.url), dataDir: database.dataDir }
-    })
-    workers.current.set(number, worker)
-    const started = yield* Effect.result(Deferred.await(worker.started))
-    if (Result.isSuccess(started)) {
-      yield* log(Effect.logInfo(`process ${worker.pid} serves`))
-      Deferred.doneUnsafe(first, Effect.succeed(started.success))
+    const { hasServed, what } = yield* life(workers, order, (worker, grpcPort) => {
+      Deferred.doneUnsafe(first, Effect.succeed(grpcPort))
       pause = pauses.first
-    }
-    const how = yield* Deferred.await(worker.ended)
-    workers.remove(number, worker)
+      return log(Effect.logInfo(`process ${worker.pid} serves`))
+    })
     if (workers.isDraining) return
-    if (Result.isFailure(started) && !Deferred.isDoneUnsafe(first)) {
-      Deferred.doneUnsafe(first, Effect.fail(new WorkerFailed({ message: started.failure })))
+    if (!hasServed && !Deferred.isDoneUnsafe(first)) {
+      Deferred.doneUnsafe(first, Effect.fail(new WorkerFailed({ message: what })))
       return
     }
     yield* Metric.update(replaced, 1)
-    const what = Result.isFailure(started) ? started.failure : `process ${worker.pid} ended ${how}`
     yield* log(Effect.logError(`${what}; another takes its place`))
     yield* Effect.sleep(pause)
     pause = Duration.min(Duration.times(pause, 2), pauses.last)

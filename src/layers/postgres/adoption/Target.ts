@@ -37,8 +37,6 @@ export interface Target {
     events: ReadonlyArray<Inserts.PlacedEvent>,
     steps: ReadonlyArray<ProfilingStep>
   ) => Effect.Effect<void, TargetError>
-  /** Nothing stays. */
-  readonly rollback: Effect.Effect<void, TargetError>
   /** Everything stays; it cannot be interrupted. */
   readonly commit: Effect.Effect<void, TargetError>
   /** Tells PostgreSQL how the tables look now, so that its first plans are good ones. */
@@ -199,9 +197,11 @@ export const open = (
           Inserts.eventsInsertion(channel, events),
           ...(steps.length === 0 ? [] : [Inserts.stepsInsertion(channel, steps)])
         ]),
-      rollback: Effect.asVoid(query("ROLLBACK")),
       commit: Effect.uninterruptible(Effect.asVoid(Effect.mapError(connection.query("COMMIT"), inDoubt))),
-      analyze: Effect.forEach(ourTableNames, (name) => query(`ANALYZE ${name}`), { discard: true })
+      analyze: Effect.mapError(
+        Effect.forEach(ourTableNames, (name) => connection.query(`ANALYZE ${name}`), { discard: true }),
+        unusable
+      )
     }
   })
 
