@@ -2,8 +2,7 @@
  * Rows that break a rule: all of them in a file, one a line as JSON, with the whole row; the first of each table and
  * their number to be told. Kinds (tables) that the operator names are left out; any other stops the adoption.
  */
-import { accessSync, closeSync, constants, existsSync, fsyncSync, openSync, writeSync } from "node:fs"
-import { dirname } from "node:path"
+import { closeSync, existsSync, fsyncSync, openSync, writeSync } from "node:fs"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -45,7 +44,6 @@ export const make = (
       })
     yield* attempt(() => {
       if (existsSync(path)) throw new Error(`${path} exists`)
-      accessSync(dirname(path), constants.W_OK)
     })
     yield* Effect.addFinalizer(() => Effect.sync(() => file !== undefined && closeSync(file)))
     return {

@@ -187,11 +187,15 @@ const keep = Effect.fnUntraced(function* (
   } as const
   let pause = pauses.first
   while (!workers.isDraining) {
-    const { hasServed, what } = yield* life(workers, order, (worker, grpcPort) => {
-      Deferred.doneUnsafe(first, Effect.succeed(grpcPort))
-      pause = pauses.first
-      return log(Effect.logInfo(`process ${worker.pid} serves`))
-    })
+    const { hasServed, what } = yield* life(workers, order, (worker, grpcPort) =>
+      Effect.andThen(
+        log(Effect.logInfo(`process ${worker.pid} serves`)),
+        Effect.sync(() => {
+          Deferred.doneUnsafe(first, Effect.succeed(grpcPort))
+          pause = pauses.first
+        })
+      )
+    )
     if (workers.isDraining) return
     if (!hasServed && !Deferred.isDoneUnsafe(first)) {
       Deferred.doneUnsafe(first, Effect.fail(new WorkerFailed({ message: what })))
