@@ -53,7 +53,8 @@ export const retrying = <A>(
       if (result._tag === "Success") return result.success
       const error = result.failure
       if (!isTransient(error)) {
-        if (!isInDoubt || error._tag === "DeadlineExceeded") return yield* error
+        // Where the time is over, nobody can be asked any more.
+        if (!isInDoubt || (yield* Clock.currentTimeMillis) >= deadline) return yield* error
         const done = yield* Effect.mapError(settle(error, deadline), (inquiry) => unsettled(error, inquiry))
         return Option.isSome(done) ? done.value : yield* error
       }

@@ -73,7 +73,7 @@ class Transport {
 
   /** However the stream ends, by its subscription or because it is interrupted: what comes next comes behind a message. */
   finish(): void {
-    if (this.missing !== undefined && !this.to.destroyed) this.to.write(this.missing)
+    if (this.missing !== undefined && !this.to.destroyed && !this.to.writableEnded) this.to.write(this.missing)
   }
 }
 

@@ -27,7 +27,9 @@ const open = () => {
     const answer = Deferred.makeUnsafe<string, SqlError>()
     const statement = Deferred.await(answer)
     const asked = new Detached(Context.empty(), (lose) => unanswered.counting(statement, isSlow, lose))
-    const waiting = Effect.runFork(Effect.flatten(asked.await(() => unanswered.leave(asked.lose))))
+    const waiting = Effect.runFork(
+      Effect.onInterrupt(Effect.flatten(asked.await), () => Effect.sync(() => unanswered.leave(asked.lose)))
+    )
     waiting.addObserver((exit) => {
       if (Exit.isFailure(exit)) told.push(name)
     })

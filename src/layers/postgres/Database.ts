@@ -193,8 +193,8 @@ class Transaction {
       const begin = this.begun ? undefined : this.send(context, beginning)
       this.begun = true
       const statement = this.send(context, { sql: text, params })
-      const answer = Effect.flatten(statement.await())
-      return (begin === undefined ? answer : Effect.andThen(Effect.flatten(begin.await()), answer)).pipe(
+      const answer = Effect.flatten(statement.await)
+      return (begin === undefined ? answer : Effect.andThen(Effect.flatten(begin.await), answer)).pipe(
         Effect.map((result) => result.rows),
         Effect.mapError(beforeCommit(translateRead))
       )
@@ -245,12 +245,15 @@ class Transaction {
         if (sent === "ROLLBACK") return yield* Effect.fail(beforeCommit(translate)(failure))
         return yield* isConnectionLoss(failure) ? inDoubt(failure) : Effect.fail(translate(failure))
       }
-      // Whatever went wrong on this side, PostgreSQL may have done what was sent.
-      const defect = firstDefect([...statements, commit, ...(flush === undefined ? [] : [flush])])
-      if (defect !== undefined) return yield* sent === "ROLLBACK" ? Effect.die(defect) : inDoubt(defect)
-      // PostgreSQL does not call it an error when a transaction is rolled back at its COMMIT.
-      if (commandOf(commit) !== "COMMIT") return yield* Effect.die(new Error("a transaction was not committed"))
       const last = statements[statements.length - 1]
+      // PostgreSQL does not call it an error when a transaction is rolled back at its COMMIT.
+      if (Exit.isSuccess(commit) && commit.value.command !== "COMMIT") {
+        return yield* Effect.die(firstDefect(statements) ?? new Error("a transaction was not committed"))
+      }
+      if (flush !== undefined && Exit.isFailure(flush)) return yield* inDoubt(Cause.squash(flush.cause))
+      // What else went wrong on this side has nothing to say where PostgreSQL has done what was sent.
+      const lost = firstDefect(events.length > 0 && last !== undefined ? [commit, last] : [commit])
+      if (lost !== undefined) return yield* inDoubt(lost, "the answer to the commit was lost on its way")
       if (prepared.length === 0 || last === undefined || !Exit.isSuccess(last)) return { events: [] }
       return appendedEvents(channel, prepared, last.value.rows[0])
     })
@@ -273,7 +276,7 @@ class Transaction {
       const sent = queries.some((query) => hasFailed(query.poll())) ? "ROLLBACK" : "COMMIT"
       queries.push(this.send(context, { sql: sent, params: [] }))
       if (isEarly) queries.push(this.send(context, Durability.flush))
-      const exits = yield* Effect.forEach(queries, (query) => query.await())
+      const exits = yield* Effect.forEach(queries, (query) => query.await)
       return {
         sent,
         statements: exits.slice(0, statements.length),
@@ -318,8 +321,6 @@ type QueryExit = Exit.Exit<PgConnection.Result, SqlError>
 
 const hasFailed = (exit: QueryExit | undefined): boolean => exit !== undefined && Exit.isFailure(exit)
 
-const commandOf = (exit: QueryExit): string | undefined => (Exit.isSuccess(exit) ? exit.value.command : undefined)
-
 /** The error that made the others of its batch fail too. */
 const firstFailure = (exits: ReadonlyArray<QueryExit>): SqlError | undefined => {
   let any: SqlError | undefined
@@ -338,9 +339,5 @@ const firstDefect = (exits: ReadonlyArray<QueryExit>): unknown => {
   return failed && Cause.squash(failed.cause)
 }
 
-const inDoubt = (cause: unknown): Unavailable =>
-  new Unavailable({
-    message:
-      "the connection to the database was lost during the commit: the call may have succeeded, make it again to find out",
-    cause
-  })
+const inDoubt = (cause: unknown, what = "the connection to the database was lost during the commit"): Unavailable =>
+  new Unavailable({ message: `${what}: the call may have succeeded, make it again to find out`, cause })

@@ -37,16 +37,15 @@ export class Detached<A> {
     return exit && this.told(exit)
   }
 
-  /** Waits for its end; `leave` hears of who waits no longer. */
-  await(leave: () => void = () => {}): Effect.Effect<Exit.Exit<A, SqlError>> {
-    return Effect.callback((resume) => {
-      const unobserve = this.fiber.addObserver((exit) => resume(Effect.succeed(this.told(exit))))
-      return Effect.sync(() => {
-        unobserve()
-        leave()
-      })
-    })
+  /** Tells how it ends; gives what takes the listener away. */
+  observe(ends: (exit: Exit.Exit<A, SqlError>) => void): () => void {
+    return this.fiber.addObserver((exit) => ends(this.told(exit)))
   }
+
+  /** Waits for its end. Whoever waits no longer leaves it as it is. */
+  readonly await: Effect.Effect<Exit.Exit<A, SqlError>> = Effect.callback((resume) =>
+    Effect.sync(this.observe((exit) => resume(Effect.succeed(exit))))
+  )
 
   private told(exit: Exit.Exit<A, SqlError>): Exit.Exit<A, SqlError> {
     return this.lost !== undefined && Exit.isFailure(exit) ? Exit.fail(this.lost) : exit

@@ -76,7 +76,8 @@ class Reader {
 
   /** Runs a read on the connection. Whoever leaves once it is asked leaves the statement there, with its place. */
   read<A>(isSlow: boolean, ask: Ask<A>): Effect.Effect<A, SqlError> {
-    return Effect.suspend(() => {
+    // Begun and listened to in one step: an interruption comes before, or is heard of.
+    return Effect.callback((resume) => {
       let isComing = false
       const come = (by: 1 | -1) => {
         isComing = by === 1
@@ -100,12 +101,12 @@ class Reader {
         })
         return Effect.ensuring(read, left)
       })
-      return Effect.flatten(
-        reading.await(() => {
-          if (unanswered === undefined) reading.interrupt()
-          else unanswered.leave(reading.lose)
-        })
-      )
+      const unobserve = reading.observe(resume)
+      return Effect.sync(() => {
+        unobserve()
+        if (unanswered === undefined) reading.interrupt()
+        else unanswered.leave(reading.lose)
+      })
     })
   }
 

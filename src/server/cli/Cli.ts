@@ -180,8 +180,9 @@ const channels = Command.make("channels", {}, () =>
 ).pipe(Command.withDescription("Print the channels and their organizations"))
 
 /** Nobody reads what is printed, as when the next of a pipe has ended. */
-const readerGone = Effect.callback<void>((resume) => {
-  const gone = () => resume(Effect.void)
+const readerGone = Effect.callback<void, Unsuccessful>((resume) => {
+  const gone = ({ code, message }: NodeJS.ErrnoException) =>
+    resume(code === "EPIPE" ? Effect.void : Effect.fail(new Unsuccessful({ message: `stdout: ${message}` })))
   process.stdout.once("error", gone)
   return Effect.sync(() => process.stdout.off("error", gone))
 })
@@ -205,7 +206,7 @@ const tail = Command.make(
           EventsTail.tail({ url, channel: channel as ChannelName, after, json, follow })
         ).pipe(Effect.provide(logsBeside(config)))
       })
-    ).pipe(Effect.raceFirst(readerGone))
+    ).pipe(Effect.raceFirst(readerGone), follow ? (endless) => endless : unlessInterrupted)
 ).pipe(Command.withDescription("Print the log of a channel"))
 
 const events = Command.make("events").pipe(
