@@ -15,7 +15,7 @@ const program = Effect.gen(function* () {
   const plans = yield* ComputePlans
   const transaction = yield* Transaction
   const registration = plans.register({ key: crypto.randomUUID(), name: "a plan", tag: "", metadata: new Map() })
-  // The second argument makes the answer of what the service gave, before the commit.
+  // A second argument would make the answer of what the service gave, before the commit.
   const plan = yield* transaction.write(registration)
   const page = yield* transaction.read(plans.query({ owner: "MyOrg1MSP" }, { cursor: Option.none(), limit: 10 }))
   console.log(page.items.map(({ key, name }) => `${name} ${key === plan.key}`).join())

@@ -42,7 +42,10 @@ export const layer = Layer.effect(
         ),
       insert: (channel, fn) => {
         const maps = [mapJson(fn.metadata), mapJson(fn.inputs), mapJson(fn.outputs)]
-        const permissions = JSON.stringify(fn.permissions)
+        const [description, archive, permissions] = [fn.description, fn.archive, fn.permissions].map((part) =>
+          JSON.stringify(part)
+        )
+        const sized = [fn.name, description, archive, permissions, ...maps]
         return write(
           `INSERT INTO functions (channel, key, owner, name, status, creation_date, description, archive, image,
                                   permissions, metadata, inputs, outputs, size)
@@ -54,12 +57,12 @@ export const layer = Layer.effect(
             fn.name,
             fn.status,
             timestamp(fn.creationDate),
-            JSON.stringify(fn.description),
-            JSON.stringify(fn.archive),
+            description,
+            archive,
             JSON.stringify(fn.image),
             permissions,
             ...maps,
-            1000 + permissions.length + maps.reduce((sum, text) => sum + text.length, 0)
+            sized.reduce((sum, text = "") => sum + text.length, 100)
           ]
         )
       },

@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest"
 import { ComputePlan, NewComputePlan, QueryPlansResponse } from "../../../src/layers/wire/generated/computeplan.ts"
 import { Event } from "../../../src/layers/wire/generated/event.ts"
+import { QueryFunctionsResponse } from "../../../src/layers/wire/generated/function.ts"
 import * as Build from "../Builders.ts"
 import { type Client, paths } from "../Client.ts"
 import * as Drive from "../Drivers.ts"
@@ -276,5 +277,17 @@ describe.skipIf(narrow.foreign)("a single event", () => {
     expect(await one.getTask({ key: task.key })).toEqual(task)
     await apply("x".repeat(limit - 2 * kibibyte))
     expect(await Drive.statusOf(one, task)).toBe("STATUS_EXECUTING")
+  })
+})
+
+describe("a page of small functions", () => {
+  it("is not cut before its bound", async () => {
+    const one = standard.client("MyOrg1MSP", "yourchannel")
+    for (let n = 0; n < 40; n++) await one.registerFunction(Build.newFunction())
+    const pageToken = ""
+    const all = await one.queryFunctions({ pageToken, pageSize: 40, filter: undefined })
+    const size = QueryFunctionsResponse.encode(all).finish().length
+    const held = await takes(one, size + kibibyte).queryFunctions({ pageToken, pageSize: 40, filter: undefined })
+    expect(held.Functions).toHaveLength(40)
   })
 })
