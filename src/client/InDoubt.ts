@@ -99,12 +99,12 @@ const settleTask = (
 ): Effect.Effect<Option.Option<ComputeTask>, ClientError> =>
   own(
     ask("getTask", { key: task.key }),
-    ({ outputs, owner, worker, ...met }) => [
-      owner,
+    (met) => [
+      met.owner,
       // Without one the server has named the data manager's owner.
-      task.worker === "" ? "" : worker,
-      new Map([...outputs].map(([name, one]) => [name, [distinctBoth(one.permissions), one.transient]])),
-      contentOf({ ...met, outputs, owner, worker })
+      task.worker === "" ? "" : met.worker,
+      new Map([...met.outputs].map(([name, one]) => [name, [distinctBoth(one.permissions), one.transient]])),
+      contentOf(met)
     ],
     [
       organization,

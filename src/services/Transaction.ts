@@ -79,7 +79,8 @@ export class Transaction extends Context.Service<
       body: Effect.Effect<A, E, R>,
       finish?: (value: A) => Effect.Effect<B, E2>
     ) => Effect.Effect<
-      B,
+      // What is expected of the answer does not make it so.
+      NoInfer<B>,
       Exclude<E, Contended> | E2 | InvalidAsset | Conflict | Unavailable | Internal | StoredDataInvalid,
       Exclude<R, UnitOfWork> | RequestContext
     >

@@ -39,13 +39,9 @@ export const appendEvents = (
 })
 
 /** What is in the log, by the row that the statement has answered. */
-export const appendedEvents = (
-  channel: ChannelName,
-  prepared: ReadonlyArray<PreparedEvent>,
-  row: Row | undefined
-): Committed => {
-  const firstPosition = Number(row?.first_position)
-  const loggedAt = row?.logged_at as Timestamp
+export const appendedEvents = (channel: ChannelName, prepared: ReadonlyArray<PreparedEvent>, row: Row): Committed => {
+  const firstPosition = Number(row.first_position)
+  const loggedAt = row.logged_at as Timestamp
   const events = prepared.map(
     (one, index): LoggedEvent => ({
       channel,
@@ -55,5 +51,5 @@ export const appendedEvents = (
       message: one.message
     })
   )
-  return { events, previousId: row?.previous_id === null ? undefined : String(row?.previous_id) }
+  return { events, previousId: row.previous_id === null ? undefined : String(row.previous_id) }
 }

@@ -245,17 +245,17 @@ class Transaction {
         if (sent === "ROLLBACK") return yield* Effect.fail(beforeCommit(translate)(failure))
         return yield* isConnectionLoss(failure) ? inDoubt(failure) : Effect.fail(translate(failure))
       }
-      const last = statements[statements.length - 1]
       // PostgreSQL does not call it an error when a transaction is rolled back at its COMMIT.
       if (Exit.isSuccess(commit) && commit.value.command !== "COMMIT") {
         return yield* Effect.die(firstDefect(statements) ?? new Error("a transaction was not committed"))
       }
       if (flush !== undefined && Exit.isFailure(flush)) return yield* inDoubt(Cause.squash(flush.cause))
       // What else went wrong on this side has nothing to say where PostgreSQL has done what was sent.
-      const lost = firstDefect(events.length > 0 && last !== undefined ? [commit, last] : [commit])
+      const appended = statements.slice(statements.length - events.length)
+      const lost = firstDefect([commit, ...appended])
       if (lost !== undefined) return yield* inDoubt(lost, "the answer to the commit was lost on its way")
-      if (prepared.length === 0 || last === undefined || !Exit.isSuccess(last)) return { events: [] }
-      return appendedEvents(channel, prepared, last.value.rows[0])
+      const [row] = appended.flatMap((exit) => (Exit.isSuccess(exit) ? exit.value.rows : []))
+      return row === undefined ? { events: [] } : appendedEvents(channel, prepared, row)
     })
   }
 

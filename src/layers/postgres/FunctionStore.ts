@@ -42,10 +42,10 @@ export const layer = Layer.effect(
         ),
       insert: (channel, fn) => {
         const maps = [mapJson(fn.metadata), mapJson(fn.inputs), mapJson(fn.outputs)]
-        const [description, archive, permissions] = [fn.description, fn.archive, fn.permissions].map((part) =>
-          JSON.stringify(part)
-        )
-        const sized = [fn.name, description, archive, permissions, ...maps]
+        const description = JSON.stringify(fn.description)
+        const archive = JSON.stringify(fn.archive)
+        const permissions = JSON.stringify(fn.permissions)
+        const texts = [fn.name, description, archive, permissions, ...maps]
         return write(
           `INSERT INTO functions (channel, key, owner, name, status, creation_date, description, archive, image,
                                   permissions, metadata, inputs, outputs, size)
@@ -62,7 +62,7 @@ export const layer = Layer.effect(
             JSON.stringify(fn.image),
             permissions,
             ...maps,
-            sized.reduce((sum, text = "") => sum + text.length, 100)
+            texts.reduce((sum, text) => sum + text.length, 100)
           ]
         )
       },

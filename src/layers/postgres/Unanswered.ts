@@ -59,10 +59,7 @@ export class Unanswered {
     return this.asked.size
   }
 
-  /**
-   * A statement that counts until it is answered; `lose` is called, with `noAnswer`, when the connection turns out to be
-   * lost.
-   */
+  /** A statement that counts until it is answered; `lose` is called, with why, when the connection is given up. */
   counting<A>(statement: Effect.Effect<A, SqlError>, isSlow: boolean, lose: Lose): Effect.Effect<A, SqlError> {
     return Effect.suspend(() => {
       const one: Asked = { lose, isSlow, isLeft: false }

@@ -198,15 +198,17 @@ const tail = Command.make(
     json: Flag.Boolean("json").pipe(Flag.withDescription("Whole events as JSON, one a line"), Flag.withDefault(false)),
     follow: Flag.Boolean("follow").pipe(Flag.withDescription("Wait for what comes"), Flag.withDefault(false))
   },
-  ({ after, channel, follow, json }) =>
-    Effect.scoped(
+  ({ after, channel, follow, json }) => {
+    const printed = Effect.scoped(
       Effect.gen(function* () {
         const config = yield* withoutChannels
         yield* Effect.flatMap(databaseToSee(config), (url) =>
           EventsTail.tail({ url, channel: channel as ChannelName, after, json, follow })
         ).pipe(Effect.provide(logsBeside(config)))
       })
-    ).pipe(Effect.raceFirst(readerGone), follow ? (endless) => endless : unlessInterrupted)
+    ).pipe(Effect.raceFirst(readerGone))
+    return follow ? printed : unlessInterrupted(printed)
+  }
 ).pipe(Command.withDescription("Print the log of a channel"))
 
 const events = Command.make("events").pipe(

@@ -153,13 +153,14 @@ const ports = (address: string, grpcPort: number, httpPort: number): Effect.Effe
     const grpc = yield* portProblem(address, grpcPort)
     const http = yield* portProblem(address, httpPort)
     const served = http === undefined ? undefined : yield* runningAt(address, httpPort)
-    const isOwn = (port: number) => port === grpcPort || grpcPort === 0
+    const isServed = served === grpcPort
+    // With a free port for gRPC, whoever serves HTTP here is this server.
+    const isOwnHttp = isServed || (grpcPort === 0 && served !== undefined)
     const findings: ReadonlyArray<Finding> = [
-      portFinding("gRPC", `${hostOf(address)}:${grpcPort}`, grpc, served === grpcPort),
-      // With a free port for gRPC, whoever serves HTTP here is this server.
-      portFinding("HTTP", `${hostOf(address)}:${httpPort}`, http, served !== undefined && isOwn(served))
+      portFinding("gRPC", `${hostOf(address)}:${grpcPort}`, grpc, isServed),
+      portFinding("HTTP", `${hostOf(address)}:${httpPort}`, http, isOwnHttp)
     ]
-    return { findings, isServed: served === grpcPort }
+    return { findings, isServed }
   })
 
 const tlsPaths = [
