@@ -1,4 +1,5 @@
 /** What goes wrong, about once a second: drawn by chance, some of it while the one before still lasts. */
+import { NeverReady } from "./NeverReady.ts"
 import type { Postgres } from "./Postgres.ts"
 import { type Random, sleep } from "./Random.ts"
 import type { Server } from "./Server.ts"
@@ -166,7 +167,10 @@ export const play = async (
     const fault = random.pick(weights)
     const begun = Date.now()
     const run = async () => {
-      const line = await fault(around, random).catch((error) => `a fault that could not be made: ${error}`)
+      const line = await fault(around, random).catch((error) => {
+        if (error instanceof NeverReady) around.wrong(error.message)
+        return `a fault that could not be made: ${error}`
+      })
       say(`${line}, from ${begun} to ${Date.now()}`)
       const kind = line
         .replace(/\d+/g, "n")

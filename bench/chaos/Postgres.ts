@@ -74,13 +74,17 @@ export class Postgres {
 
   /** `fast` cuts the sessions and writes everything down, `immediate` is a crash. */
   async restart(mode: "fast" | "immediate"): Promise<void> {
-    const pid = readPidFile(layout(this.dataDir).cluster)?.pid
-    if (pid !== undefined) {
-      process.kill(pid, mode === "fast" ? "SIGINT" : "SIGQUIT")
-      while (isAlive(pid)) await sleep(20)
-    }
+    const pid = this.kill(mode)
+    while (pid !== undefined && isAlive(pid)) await sleep(20)
     await Effect.runPromise(Scope.close(this.scope, Exit.void))
     await this.start()
+  }
+
+  /** Begins its end. */
+  kill(mode: "fast" | "immediate" = "immediate"): number | undefined {
+    const pid = readPidFile(layout(this.dataDir).cluster)?.pid
+    if (pid !== undefined) process.kill(pid, mode === "fast" ? "SIGINT" : "SIGQUIT")
+    return pid
   }
 
   /** Its clock jumps to so many seconds before or after the machine's. */

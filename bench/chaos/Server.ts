@@ -2,26 +2,50 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import * as net from "node:net"
 import * as path from "node:path"
+import { NeverReady, Report, sessionsOf } from "./NeverReady.ts"
 import type { Postgres } from "./Postgres.ts"
 import { Proxy } from "./Proxy.ts"
 import { sleep } from "./Random.ts"
 
-const freePort = (): Promise<number> =>
-  new Promise((resolve) => {
-    const probe = net.createServer().listen(0, "127.0.0.1", () => {
-      const { port } = probe.address() as net.AddressInfo
-      probe.close(() => resolve(port))
+const taken = new Set<number>()
+
+/**
+ * A port for one server, also while it is down: below those that the system gives to connections, and to whoever asks
+ * for any.
+ */
+const freePort = async (): Promise<number> => {
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 20_000)
+    if (taken.has(port)) continue
+    const isFree = await new Promise<boolean>((resolve) => {
+      const probe = net.createServer().once("error", () => resolve(false))
+      probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)))
     })
-  })
+    if (!isFree) continue
+    taken.add(port)
+    return port
+  }
+}
+
+/** How long a server may take until it is ready, whatever else goes wrong meanwhile. */
+const patience = 90_000
 
 const program = path.join(import.meta.dirname, "../../src/server/main.ts")
 const steppedClock = path.join(import.meta.dirname, "steppedClock.ts")
 
-export class Server {
+export const channelFile = "channels.yaml"
+
+interface Around {
+  readonly postgres: Postgres
+  readonly report: Report
   readonly clients: Proxy
   readonly database: Proxy
+  readonly httpPort: number
+}
+
+export class Server {
+  private readonly around: Around
   private readonly env: Readonly<Record<string, string>>
-  private readonly httpPort: number
   private process: ChildProcess | undefined
   private starting: Promise<void> | undefined
   private closed = false
@@ -30,39 +54,51 @@ export class Server {
   output = ""
   starts = 0
 
-  private constructor(clients: Proxy, database: Proxy, httpPort: number, env: Readonly<Record<string, string>>) {
-    this.clients = clients
-    this.database = database
-    this.httpPort = httpPort
+  private constructor(around: Around, env: Readonly<Record<string, string>>) {
+    this.around = around
     this.env = env
   }
 
-  static async open(postgres: Postgres, channelFile: string, early: boolean): Promise<Server> {
+  /** It is to be started. The folder has its channels, and gets what it reports when it does not become ready. */
+  static async open(postgres: Postgres, folder: string, early: boolean): Promise<Server> {
     const ports = [await freePort(), await freePort()] as const
     const database = await Proxy.open(() => postgres.target)
     const clients = await Proxy.open(() => ({ port: ports[0] }))
-    const server = new Server(clients, database, ports[1], {
-      ORCHESTRATOR_DATABASE_URL: postgres.url(database.port),
-      ORCHESTRATOR_CHANNEL_CONFIG: channelFile,
-      ORCHESTRATOR_GRPC_PORT: String(ports[0]),
-      ORCHESTRATOR_HTTP_PORT: String(ports[1]),
-      ORCHESTRATOR_LISTEN_ADDRESS: "127.0.0.1",
-      ORCHESTRATOR_STALLED_SUBSCRIBER_TIMEOUT: "4s",
-      ORCHESTRATOR_DRAIN_TIMEOUT: "5s",
-      ORCHESTRATOR_EVENT_RING_SIZE: "500",
-      ORCHESTRATOR_EARLY_LOCK_RELEASE: String(early),
-      METRICS_ENABLED: "true",
-      LOG_LEVEL: "WARN"
-    })
-    await server.start()
-    return server
+    const report = new Report(folder, `server-${ports[0]}.json`)
+    return new Server(
+      { postgres, report, clients, database, httpPort: ports[1] },
+      {
+        ORCHESTRATOR_DATABASE_URL: postgres.url(database.port),
+        ORCHESTRATOR_CHANNEL_CONFIG: path.join(folder, channelFile),
+        ORCHESTRATOR_GRPC_PORT: String(ports[0]),
+        ORCHESTRATOR_HTTP_PORT: String(ports[1]),
+        ORCHESTRATOR_LISTEN_ADDRESS: "127.0.0.1",
+        ORCHESTRATOR_STALLED_SUBSCRIBER_TIMEOUT: "4s",
+        ORCHESTRATOR_DRAIN_TIMEOUT: "5s",
+        ORCHESTRATOR_EVENT_RING_SIZE: "500",
+        ORCHESTRATOR_EARLY_LOCK_RELEASE: String(early),
+        METRICS_ENABLED: "true",
+        LOG_LEVEL: "WARN"
+      }
+    )
+  }
+
+  get clients(): Proxy {
+    return this.around.clients
+  }
+
+  get database(): Proxy {
+    return this.around.database
   }
 
   get address(): string {
     return `127.0.0.1:${this.clients.port}`
   }
 
-  /** Until it is ready. One that ends by itself is started again: it may have met a database that is down. */
+  /**
+   * Until it is ready. One that ends by itself is started again: it may have met a database that is down. Fails with
+   * NeverReady when that takes too long.
+   */
   start(): Promise<void> {
     this.starting ??= this.untilReady().finally(() => {
       this.starting = undefined
@@ -71,21 +107,40 @@ export class Server {
   }
 
   private async untilReady(): Promise<void> {
+    const until = Date.now() + patience
     while (!this.closed) {
       if (this.process === undefined) this.spawn()
-      const ready = await fetch(`http://127.0.0.1:${this.httpPort}/readyz`).then(
-        ({ ok }) => ok,
-        () => false
-      )
-      this.isReady = ready
-      if (ready) return
+      const answer = await this.get("readyz")
+      this.isReady = answer.ok
+      if (answer.ok) return
+      if (Date.now() > until) throw new NeverReady(await this.whyNot(answer.text))
       await sleep(50)
     }
   }
 
+  private async get(path: string): Promise<{ readonly ok: boolean; readonly text: string }> {
+    try {
+      const response = await fetch(`http://127.0.0.1:${this.around.httpPort}/${path}`, {
+        signal: AbortSignal.timeout(5_000)
+      })
+      return { ok: response.ok, text: await response.text() }
+    } catch (error) {
+      return { ok: false, text: error instanceof Error ? `${error.message} ${error.cause ?? ""}` : String(error) }
+    }
+  }
+
+  private async whyNot(readyz: string): Promise<string> {
+    const pid = this.process?.pid
+    return [
+      `a server is not ready after ${patience / 1000} s, with ${this.starts} starts: /readyz says ${readyz}`,
+      `its process: ${pid === undefined ? "none" : await this.around.report.of(pid)}`,
+      `sessions of the database:\n${await sessionsOf(this.around.postgres)}`
+    ].join("\n")
+  }
+
   private spawn(): void {
     this.starts++
-    const child = spawn(process.execPath, ["--import", steppedClock, program], {
+    const child = spawn(process.execPath, [...this.around.report.flags, "--import", steppedClock, program], {
       env: { PATH: process.env.PATH ?? "", HOME: process.env.HOME ?? "", ...this.env },
       stdio: ["ignore", "pipe", "pipe"]
     })
@@ -114,6 +169,10 @@ export class Server {
     return { code: isReady ? code : null, millis: Date.now() - begun }
   }
 
+  kill(): void {
+    this.process?.kill("SIGKILL")
+  }
+
   /** Its wall clock jumps. */
   stepClock(): void {
     if (this.isReady) this.process?.kill("SIGUSR2")
@@ -121,11 +180,9 @@ export class Server {
 
   /** The metrics of the hub, summed over channels. */
   async metrics(): Promise<ReadonlyMap<string, number>> {
-    const text = await fetch(`http://127.0.0.1:${this.httpPort}/metrics`).then(
-      (response) => response.text(),
-      () => ""
-    )
+    const { ok, text } = await this.get("metrics")
     const sums = new Map<string, number>()
+    if (!ok) return sums
     for (const [, name = "", value] of text.matchAll(/^(orc_event_\w+)(?:\{.*\})? ([\d.]+)/gm)) {
       sums.set(name, (sums.get(name) ?? 0) + Number(value))
     }

@@ -10,7 +10,7 @@ import { checkCalls, checkLog, checkTables, compare, readLog } from "./Checks.ts
 import { play } from "./Faults.ts"
 import { Postgres } from "./Postgres.ts"
 import { Random, sleep } from "./Random.ts"
-import { Server } from "./Server.ts"
+import { channelFile, Server } from "./Server.ts"
 import { Ids, Subscriber } from "./Subscribers.ts"
 import { channels, Writers } from "./Writers.ts"
 
@@ -48,6 +48,8 @@ const sum = (maps: ReadonlyArray<ReadonlyMap<string, number>>): Record<string, n
 const subscriberCount = 60
 /** How long everybody may take to read up, once nothing is in the way any more. */
 const patience = 60_000
+/** How long all that is no fault may take: a run that does not end says where it hangs. */
+const limit = 300_000
 
 const check = async (postgres: Postgres, writers: Writers, subscribers: ReadonlyArray<Subscriber>, ids: Ids) => {
   const lists = await Promise.all(channels.map((channel) => readLog(postgres, channel)))
@@ -82,16 +84,24 @@ const check = async (postgres: Postgres, writers: Writers, subscribers: Readonly
 const early: Array<{ readonly name: string; readonly channel: string; readonly list: ReadonlyArray<number> }> = []
 
 const run = async (postgres: Postgres, servers: Array<Server>, folder: string): Promise<void> => {
-  const channelFile = path.join(folder, "channels.yaml")
   const members = "[MyOrg1MSP, MyOrg2MSP]"
-  await fs.writeFile(channelFile, `channels:\n${channels.map((name) => `  ${name}: ${members}\n`).join("")}`)
-  for (let index = 0; index < 3; index++) servers.push(await Server.open(postgres, channelFile, values.early))
+  await fs.writeFile(
+    path.join(folder, channelFile),
+    `channels:\n${channels.map((name) => `  ${name}: ${members}\n`).join("")}`
+  )
+  for (let index = 0; index < 3; index++) {
+    const server = await Server.open(postgres, folder, values.early)
+    servers.push(server)
+    await server.start()
+    say(`server ${index} is ready`)
+  }
   const random = new Random(seed)
   const writers = new Writers(
     servers.map(({ address }) => address),
     new Random(seed + 1)
   )
   await writers.registerOrganizations()
+  say("the organizations are registered")
   const ids = new Ids()
   const subscribers = Array.from({ length: subscriberCount }, (_, index) => {
     const { address } = servers[index % 3] as Server
@@ -114,10 +124,12 @@ const run = async (postgres: Postgres, servers: Array<Server>, folder: string): 
     Date.now() + seconds * 1000,
     say
   )
+  say("no more faults")
   writers.end()
   await Promise.all(writing)
+  say("no more calls")
   await Promise.all(servers.map((server) => server.start()))
-  say("no more faults, everybody reads up")
+  say("everybody reads up")
 
   const until = Date.now() + patience
   const heads = new Map<string, number>()
@@ -132,6 +144,7 @@ const run = async (postgres: Postgres, servers: Array<Server>, folder: string): 
   const metrics = await Promise.all(servers.map((server) => server.metrics()))
   for (const subscriber of subscribers) subscriber.end()
   await Promise.all(reading)
+  say("everybody has left")
   writers.close()
   for (const subscriber of subscribers) wrong.push(...subscriber.wrong)
 
@@ -154,10 +167,32 @@ const run = async (postgres: Postgres, servers: Array<Server>, folder: string): 
   console.log("the hubs' metrics since their last start", sum(metrics))
 }
 
+const conclude = (servers: ReadonlyArray<Server>): void => {
+  if (wrong.length > 0) {
+    console.error(`WRONG, ${wrong.length} things:\n${wrong.slice(0, 60).join("\n")}`)
+    if (values.quiet) console.error(`what happened:\n${history.join("\n")}`)
+    for (const [index, { output }] of servers.entries())
+      console.error(`server ${index} said last:\n${output.slice(-4000)}`)
+    console.error(
+      `again: npm run chaos --${values.early ? " --early" : ""} --seconds ${seconds} --seed ${seed} --writers ${values.writers} --pause ${values.pause}`
+    )
+  } else console.log("all promises were kept")
+  process.exit(wrong.length > 0 ? 1 : 0)
+}
+
 const folder = await fs.mkdtemp(path.join(os.tmpdir(), "orc-chaos-files-"))
 const servers: Array<Server> = []
 console.log(`seed ${seed}, ${seconds} s`)
 const postgres = await Postgres.open()
+setTimeout(
+  () => {
+    for (const server of servers) server.kill()
+    postgres.kill()
+    wrong.push("the run did not end")
+    conclude(servers)
+  },
+  seconds * 1000 + limit
+).unref()
 try {
   await run(postgres, servers, folder)
 } catch (error) {
@@ -167,13 +202,4 @@ try {
   await postgres.close()
   await fs.rm(folder, { recursive: true })
 }
-if (wrong.length > 0) {
-  console.error(`WRONG, ${wrong.length} things:\n${wrong.slice(0, 60).join("\n")}`)
-  if (values.quiet) console.error(`the faults:\n${history.join("\n")}`)
-  for (const [index, { output }] of servers.entries())
-    console.error(`server ${index} said last:\n${output.slice(-4000)}`)
-  console.error(
-    `again: npm run chaos --${values.early ? " --early" : ""} --seconds ${seconds} --seed ${seed} --writers ${values.writers} --pause ${values.pause}`
-  )
-} else console.log("all promises were kept")
-process.exit(wrong.length > 0 ? 1 : 0)
+conclude(servers)
