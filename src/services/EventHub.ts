@@ -487,7 +487,9 @@ const isTransient = (error: ReadError): boolean => error._tag === "Unavailable" 
 
 /** A look that took too long is interrupted. */
 const endBy = (cause: Cause.Cause<ReadError>): StreamEnd =>
-  Option.match(Cause.findErrorOption(cause), { onNone: () => databaseLost, onSome: asEnd })
+  Cause.hasDies(cause)
+    ? hubFailed
+    : Option.match(Cause.findErrorOption(cause), { onNone: () => databaseLost, onSome: asEnd })
 
 const asEnd = (error: ReadError | StreamEnd): StreamEnd =>
   error._tag === "Unavailable" || error._tag === "Contended" ? databaseLost : error

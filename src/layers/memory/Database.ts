@@ -33,10 +33,9 @@ const stoppedClock = (): Effect.Effect<Timestamp> => {
 const unitOf = (transaction: Transaction["Service"], now: Effect.Effect<Timestamp>): UnitOfWork["Service"] =>
   whileOpen(() => transaction.isOpen, {
     now,
-    emit: (made) =>
-      Effect.sync(() => {
-        for (const event of made) transaction.events.push(event)
-      })
+    emit: (made) => {
+      for (const event of made) transaction.events.push(event)
+    }
   })
 
 const commit = (

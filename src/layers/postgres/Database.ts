@@ -20,7 +20,7 @@ import { Unavailable } from "../../schema/OrchestratorError.ts"
 import type { Timestamp } from "../../schema/Timestamp.ts"
 import { type Committed, Database, type PreparedEvent, type Work } from "../../services/store/Database.ts"
 import { Contended, type ReadError, StoreUnfit, type WriteError } from "../../services/store/StoreError.ts"
-import { UnitOfWork, whileOpen } from "../../services/store/UnitOfWork.ts"
+import { UnitOfWork, usedAfterItsEnd, whileOpen } from "../../services/store/UnitOfWork.ts"
 import { Tracing } from "../../services/Tracing.ts"
 import { appendEvents, appendedEvents } from "./AppendEvents.ts"
 import { type ConnectionConfig, connectionConfig, defaultAnswerTimeout, type StatementLogging } from "./Connection.ts"
@@ -29,7 +29,7 @@ import * as Durability from "./Durability.ts"
 import { schemaProblem } from "./Migrator.ts"
 import { PoolMetrics } from "./PoolMetrics.ts"
 import * as ReaderPool from "./ReaderPool.ts"
-import { findSession, Readers, type Row, Session, type Statement } from "./Session.ts"
+import { findSession, type Query, Readers, Session, type Statement } from "./Session.ts"
 import { isConnectionLoss, isFollowUp, reasonOf, translate, translateRead } from "./SqlErrors.ts"
 import { Unanswered } from "./Unanswered.ts"
 import { type Watch, watching } from "./Watch.ts"
@@ -187,18 +187,23 @@ class Transaction {
     )
   }
 
+  /** A read of the body, while it runs. */
+  readonly query: Query = (text, params) =>
+    Effect.contextWith((context: Context.Context<never>) =>
+      this.isOpen ? this.ask(context, text, params) : Effect.die(usedAfterItsEnd())
+    )
+
   /** BEGIN goes out with the first statement; the pipeline keeps their order. */
-  readonly query = (text: string, params: ReadonlyArray<unknown>): Effect.Effect<ReadonlyArray<Row>, ReadError> =>
-    Effect.contextWith((context: Context.Context<never>) => {
-      const begin = this.begun ? undefined : this.send(context, beginning)
-      this.begun = true
-      const statement = this.send(context, { sql: text, params })
-      const answer = Effect.flatten(statement.await)
-      return (begin === undefined ? answer : Effect.andThen(Effect.flatten(begin.await), answer)).pipe(
-        Effect.map((result) => result.rows),
-        Effect.mapError(beforeCommit(translateRead))
-      )
-    })
+  private ask(context: Context.Context<never>, text: string, params: ReadonlyArray<unknown>): ReturnType<Query> {
+    const begin = this.begun ? undefined : this.send(context, beginning)
+    this.begun = true
+    const statement = this.send(context, { sql: text, params })
+    const answer = Effect.flatten(statement.await)
+    return (begin === undefined ? answer : Effect.andThen(Effect.flatten(begin.await), answer)).pipe(
+      Effect.map((result) => result.rows),
+      Effect.mapError(beforeCommit(translateRead))
+    )
+  }
 
   readonly defer = (text: string, params: ReadonlyArray<unknown>): void => {
     this.deferred.push({ sql: text, params })
@@ -211,28 +216,31 @@ class Transaction {
   /** What the body has of it, while it runs. */
   get unit(): UnitOfWork["Service"] {
     return whileOpen(() => this.isOpen, {
-      now: this.now,
-      emit: (events) =>
-        Effect.sync(() => {
-          for (const event of events) this.events.push(event)
-        })
+      now: this.now(this.query),
+      emit: (events) => {
+        for (const event of events) this.events.push(event)
+      }
     })
   }
 
-  private readonly now: Effect.Effect<Timestamp, ReadError> = Effect.suspend(() =>
-    this.time !== undefined
-      ? Effect.succeed(this.time)
-      : Effect.map(this.query("SELECT clock_timestamp() AS now", []), ([row]) => {
-          this.time ??= row?.now as Timestamp
-          return this.time
-        })
-  )
+  private now(query: Query): Effect.Effect<Timestamp, ReadError> {
+    return Effect.suspend(() =>
+      this.time !== undefined
+        ? Effect.succeed(this.time)
+        : Effect.map(query("SELECT clock_timestamp() AS now", []), ([row]) => {
+            this.time ??= row?.now as Timestamp
+            return this.time
+          })
+    )
+  }
 
   /** Everything that was put down, the events, and COMMIT, in one socket write. */
   commit(channel: ChannelName, prepared: ReadonlyArray<PreparedEvent>): Effect.Effect<Committed, WriteError> {
     if (!this.begun && this.deferred.length === 0 && prepared.length === 0) return Effect.succeed({ events: [] })
     return Effect.gen({ self: this }, function* () {
-      const events = prepared.length === 0 ? [] : [appendEvents(channel, yield* this.now, prepared, this.early)]
+      const context = yield* Effect.context<never>()
+      const now = this.now((text, params) => Effect.suspend(() => this.ask(context, text, params)))
+      const events = prepared.length === 0 ? [] : [appendEvents(channel, yield* now, prepared, this.early)]
       const begin = this.begun ? [] : [beginning]
       this.begun = true
       const { commit, flush, sent, statements } = yield* this.pipeline(

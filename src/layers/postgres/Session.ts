@@ -22,6 +22,9 @@ export interface Statement {
   readonly params: ReadonlyArray<unknown>
 }
 
+/** Asks for rows. */
+export type Query = (sql: string, params: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<Row>, ReadError>
+
 /** A transaction: there exactly where `UnitOfWork` is. */
 export class Session extends Context.Service<
   Session,
@@ -30,7 +33,8 @@ export class Session extends Context.Service<
     readonly readers: Readers["Service"]
     /** Until its body has ended. */
     readonly isOpen: boolean
-    readonly query: (sql: string, params: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<Row>, ReadError>
+    /** A defect once the body has ended. */
+    readonly query: Query
     readonly defer: (sql: string, params: ReadonlyArray<unknown>) => void
   }
 >()("orchestrator/layers/postgres/Session") {}
@@ -83,14 +87,18 @@ export const findSession = (
 
 /** The access of the stores to the database. */
 export const sql: Effect.Effect<Sql, never, Readers> = Effect.map(Readers, (readers) => {
-  const openSession = Effect.contextWith((context: Context.Context<never>) =>
-    Effect.sync(() =>
-      Option.getOrThrowWith(
-        findSession(readers, context),
-        () => new Error("a locking read or a write outside of a transaction, or after its end: use Database.run")
+  // Found and used in one step: a fiber that a body left behind may come to it after the end.
+  const within = <A>(use: (session: Session["Service"]) => A): Effect.Effect<A> =>
+    Effect.contextWith((context: Context.Context<never>) =>
+      Effect.sync(() =>
+        use(
+          Option.getOrThrowWith(
+            findSession(readers, context),
+            () => new Error("a locking read or a write outside of a transaction, or after its end: use Database.run")
+          )
+        )
       )
     )
-  )
   return {
     read: (text, params, options) =>
       Effect.contextWith((context: Context.Context<never>) =>
@@ -99,8 +107,8 @@ export const sql: Effect.Effect<Sql, never, Readers> = Effect.map(Readers, (read
           onSome: (session) => session.query(text, params)
         })
       ),
-    locking: (text, params) => Effect.flatMap(openSession, (session) => session.query(text, params)),
-    write: (text, params) => Effect.map(openSession, (session) => session.defer(text, params))
+    locking: (text, params) => Effect.flatten(within((session) => session.query(text, params))),
+    write: (text, params) => within((session) => session.defer(text, params))
   }
 })
 

@@ -44,12 +44,32 @@ type Found<T> = { readonly [K in keyof T]: T[K] extends Effect.Effect<infer A, u
 type ErrorOf<T> = Effect.Error<T[keyof T]> | ReadError
 type ServicesOf<T> = Effect.Services<T[keyof T]> | UnitOfWork
 
-/** A unit of work that is nobody's any more once `isOpen` says so: to use it then is a defect. */
-export const whileOpen = (isOpen: () => boolean, unit: UnitOfWork["Service"]): UnitOfWork["Service"] => {
-  const checked = <A, E>(use: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-    Effect.suspend(() => (isOpen() ? use : Effect.die(new Error("a transaction is used after its end"))))
-  return { now: checked(unit.now), emit: (events) => checked(unit.emit(events)) }
+/**
+ * A unit of work of a time and of what takes its events, that is nobody's any more once `isOpen` says so: to use it then
+ * is a defect.
+ */
+export const whileOpen = (
+  isOpen: () => boolean,
+  unit: {
+    readonly now: UnitOfWork["Service"]["now"]
+    readonly emit: (events: Iterable<NewEvent>) => void
+  }
+): UnitOfWork["Service"] => {
+  const check = () => {
+    if (!isOpen()) throw usedAfterItsEnd()
+  }
+  return {
+    now: Effect.andThen(Effect.sync(check), unit.now),
+    emit: (events) =>
+      Effect.sync(() => {
+        check()
+        unit.emit(events)
+      })
+  }
 }
+
+/** What it is to use a transaction that is over. */
+export const usedAfterItsEnd = (): Error => new Error("a transaction is used after its end")
 
 /** Puts down events, in this order. */
 export const emitEvents = (events: Iterable<NewEvent>): Effect.Effect<void, never, UnitOfWork> =>
