@@ -19,10 +19,10 @@ afterEach(() => {
 })
 
 /** A connection that answers when it is told to, and gives up after a minute. */
-const open = () => {
+const open = (giveUp: Effect.Effect<void> = Effect.void) => {
   const told: Array<string> = []
   const silence = Effect.sync(() => told.push("lost"))
-  const unanswered = new Unanswered(Context.empty(), Duration.minutes(1), Effect.asVoid(silence))
+  const unanswered = new Unanswered(Context.empty(), Duration.minutes(1), Effect.andThen(silence, giveUp))
   const ask = (name: string, isSlow = true) => {
     const answer = Deferred.makeUnsafe<string, SqlError>()
     const statement = Deferred.await(answer)
@@ -53,6 +53,14 @@ it("all who wait for a connection that answers nothing are told, once it is give
   vi.advanceTimersByTime(1_100)
   expect([await ended(one.waiting), await ended(other.waiting)]).toEqual([lost, lost])
   expect(told).toEqual(["lost", "one", "other"])
+})
+
+it("they are told also where giving it up is a defect", async () => {
+  const { ask, told } = open(Effect.die(new Error("a defect")))
+  const { waiting } = ask("one")
+  vi.advanceTimersByTime(60_100)
+  expect(await ended(waiting)).toEqual(lost)
+  expect(told).toEqual(["lost", "one"])
 })
 
 it("one that goes on answering is not lost, however long its last statement waits", async () => {

@@ -1,10 +1,11 @@
 /** Transactions: all or nothing, one after the other on the same rows, and their time. */
 import { expect, layer } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import type * as Layer from "effect/Layer"
+import * as Layer from "effect/Layer"
 import type { ChannelName } from "../../schema/Key.ts"
 import { ComputePlanStore } from "../../services/store/ComputePlanStore.ts"
 import { type Committed, Database } from "../../services/store/Database.ts"
@@ -323,6 +324,26 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
       Effect.gen(function* () {
         const nested = commit(build.channel(), commit(build.channel(), Effect.void))
         expect(yield* defectOf(nested)).toContain("a transaction inside of another one")
+      })
+    )
+
+    it.effect("are none of another store's: it reads what it has committed, and cannot write", () =>
+      Effect.gen(function* () {
+        const other = yield* Layer.build(Layer.fresh(store))
+        const plans = Context.get(other, ComputePlanStore)
+        const channel = build.channel()
+        const plan = build.computePlan()
+        yield* Effect.provideContext(commit(channel, plans.insert(channel, plan)), other)
+        const [seen, ...uses] = yield* commit(
+          channel,
+          Effect.all([
+            found(plans.find(channel, plan.key)),
+            defectOf(plans.lock(channel, [plan.key])),
+            defectOf(plans.insert(channel, build.computePlan()))
+          ])
+        )
+        const outside = expect.stringContaining("outside of a transaction")
+        expect([seen, ...uses]).toEqual([plan, outside, outside])
       })
     )
 
