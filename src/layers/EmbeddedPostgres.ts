@@ -126,12 +126,14 @@ const open = Effect.fnUntraced(function* (
   }
 })
 
+/** Whether there is data in the folder. */
+export const exists = (dataDir = defaultDataDir()): boolean => existsSync(layout(path.resolve(dataDir)).cluster)
+
 /** Fails where there is no data: who only looks makes none. */
 export const mustExist = (dataDir = defaultDataDir()): Effect.Effect<void, EmbeddedPostgresError> =>
-  Effect.suspend(() => {
-    const asked = path.resolve(dataDir)
-    return existsSync(layout(asked).cluster) ? Effect.void : Effect.fail(failure(`there is no data in ${asked}`))
-  })
+  Effect.suspend(() =>
+    exists(dataDir) ? Effect.void : Effect.fail(failure(`there is no data in ${path.resolve(dataDir)}`))
+  )
 
 /** The URL of the database in a data folder whose server runs, for whoever looks at it beside its orchestrator. */
 export const running = (

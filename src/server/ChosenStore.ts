@@ -30,6 +30,10 @@ export const chooseDatabase = (
         ({ dataDir, url }) => ({ url, dataDir })
       )
 
+/** Whether there is one to look at: the embedded one is made when it is first started. */
+export const hasDatabase = (config: AppConfig): boolean =>
+  config.ORCHESTRATOR_DATABASE_URL !== undefined || EmbeddedPostgres.exists(config.ORCHESTRATOR_DATA_DIR)
+
 /** The same to look at: the embedded one also where a server has started it, and only where there is one. */
 export const databaseToSee = (
   config: AppConfig

@@ -32,8 +32,10 @@ const configured = new Map([
   ["yourchannel", []]
 ]) as never
 
+type Given = Omit<Command.AdoptOptions, "dryRun">
+
 const outcomeOf = async (
-  command: (options: Command.AdoptOptions) => Effect.Effect<void, { readonly message: string }>,
+  command: (given: Given) => Effect.Effect<void, { readonly message: string }>,
   options: Options
 ): Promise<Outcome> => {
   const printed = { stdout: "", stderr: "" }
@@ -48,7 +50,6 @@ const outcomeOf = async (
         target: Redacted.make(options.target),
         configured,
         channels: options.channels ?? [],
-        dryRun: options.dryRun ?? false,
         skipInvalid: options.skipInvalid ?? [],
         invalidFile
       })
@@ -62,5 +63,6 @@ const outcomeOf = async (
   }
 }
 
-export const adopt = (options: Options): Promise<Outcome> => outcomeOf(Command.adopt, options)
+export const adopt = ({ dryRun = false, ...options }: Options): Promise<Outcome> =>
+  outcomeOf((given) => Command.adopt({ ...given, dryRun }), options)
 export const verify = (options: Options): Promise<Outcome> => outcomeOf(Command.verify, options)

@@ -1,9 +1,11 @@
 /** An adoption that ends in its middle leaves nothing behind, and the same command works again. */
+import { existsSync } from "node:fs"
+import { join } from "node:path"
 import * as Effect from "effect/Effect"
 import { describe, expect, it, vi } from "vitest"
 import { tables } from "../../src/schema/Adoption.ts"
 import * as Proxy from "../concurrency/Proxy.ts"
-import { type Database, database, emptyDatabase, envOf, run } from "../server/Program.ts"
+import { channelFile, type Database, database, emptyDatabase, envOf, folder, run } from "../server/Program.ts"
 import { execute } from "../support/database.ts"
 import { adopt, verify } from "./Adoption.ts"
 import { oldDatabase, rows, whileLocked } from "./OldServer.ts"
@@ -162,6 +164,15 @@ describe("channels", () => {
     expect(stderr).toBe(
       'warning: the channel "formerly" is not in the file of channels: nobody can use it before it is\n'
     )
+  })
+
+  it("a dry run makes no embedded database where there is none", async () => {
+    const dataDir = join(await folder(), "nothing")
+    const env = { ORCHESTRATOR_DATA_DIR: dataDir, ORCHESTRATOR_CHANNEL_CONFIG: await channelFile() }
+    const { url } = await oldDatabase()
+    const { code, stdout } = await run(env, "adopt", "--from", url, "--dry-run").exited
+    expect([code, stdout]).toEqual([0, expect.stringContaining("230 rows can be adopted")])
+    expect(existsSync(dataDir)).toBe(false)
   })
 
   it("a dry run writes nothing, not even tables", async () => {

@@ -19,16 +19,30 @@ import { count } from "./Count.ts"
 /** Nothing was written, or the databases differ; the reasons have been printed. */
 export class AdoptionFailed extends Data.TaggedError("AdoptionFailed")<{ readonly message: string }> {}
 
-export interface AdoptOptions {
+interface Sources {
   readonly from: Redacted.Redacted
-  readonly target: Redacted.Redacted
   /** The channels of the target's file, which need not be those of the old database. */
   readonly configured: ChannelMap
   /** Channels to adopt; none means all that the old database has. */
   readonly channels: ReadonlyArray<string>
-  readonly dryRun: boolean
   readonly skipInvalid: ReadonlyArray<Table>
+}
+
+export interface AdoptOptions extends Sources {
+  readonly target: Redacted.Redacted
+  readonly dryRun: false
   readonly invalidFile: string
+}
+
+export interface DryRunOptions extends Sources {
+  /** Undefined where it is yet to be made, as the embedded one is. */
+  readonly target: Redacted.Redacted | undefined
+  readonly dryRun: true
+  readonly invalidFile: string
+}
+
+export interface VerifyOptions extends Sources {
+  readonly target: Redacted.Redacted
 }
 
 /** How many samples without a manager, or differences, are named. */
@@ -62,7 +76,7 @@ const twice = (table: Table): number => (table === "compute_tasks" ? 2 : 1)
 const say = (line: string) => Console.error(line)
 
 /** The channels asked for, or all; each must be in the old database. */
-const chooseChannels = Effect.fnUntraced(function* (options: AdoptOptions, old: OldDatabase.OldDatabase) {
+const chooseChannels = Effect.fnUntraced(function* (options: Sources, old: OldDatabase.OldDatabase) {
   const there = [...old.counts.keys()].sort()
   const unknown = options.channels.filter((name) => !there.includes(name))
   if (unknown.length > 0) {
@@ -140,17 +154,15 @@ const judgeInvalid = Effect.fnUntraced(function* (invalid: InvalidRows.InvalidRo
 })
 
 /** All channels in one transaction: whatever stops it, nothing stays, and the same command can be given again. */
-export const adopt = (options: AdoptOptions) =>
+export const adopt = (options: AdoptOptions | DryRunOptions) =>
   Effect.gen(function* () {
     const started = performance.now()
-    const target = { url: options.target }
     const invalid = yield* InvalidRows.make(options.invalidFile, new Set(options.skipInvalid))
     const old = yield* OldDatabase.open({ url: options.from })
     const channels = yield* chooseChannels(options, old)
     yield* warnOfWriting(old)
-    const opened = options.dryRun
-      ? yield* Effect.as(Target.checkEmpty(target, channels), undefined)
-      : yield* Target.open(target, channels)
+    if (options.dryRun && options.target !== undefined) yield* Target.checkEmpty({ url: options.target }, channels)
+    const opened = options.dryRun ? undefined : yield* Target.open({ url: options.target }, channels)
     const samples = new Listing()
     const progress = yield* Progress.make(old.counts, channels, tables, twice, say)
     for (const channel of channels) {
@@ -189,10 +201,10 @@ export const adopt = (options: AdoptOptions) =>
   )
 
 /** Compares, and fails when anything differs. */
-export const verify = (options: Pick<AdoptOptions, "channels" | "configured" | "from" | "skipInvalid" | "target">) =>
+export const verify = (options: VerifyOptions) =>
   Effect.gen(function* () {
     const old = yield* OldDatabase.open({ url: options.from })
-    const channels = yield* chooseChannels({ ...options, dryRun: false, invalidFile: "" }, old)
+    const channels = yield* chooseChannels(options, old)
     const ours = yield* Target.openReader({ url: options.target })
     const differences = new Listing()
     const samples = new Listing()

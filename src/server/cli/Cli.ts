@@ -21,7 +21,7 @@ import * as Migrator from "../../layers/postgres/Migrator.ts"
 import { tables } from "../../schema/Adoption.ts"
 import type { ChannelName } from "../../schema/Key.ts"
 import { type Running, type StartError, start, startInMemory } from "../App.ts"
-import { chooseDatabase, databaseToSee } from "../ChosenStore.ts"
+import { chooseDatabase, databaseToSee, hasDatabase } from "../ChosenStore.ts"
 import { hostOf, reachable } from "../Ports.ts"
 import { version } from "../Version.ts"
 import * as Configuration from "./Configuration.ts"
@@ -260,11 +260,15 @@ const adopt = Command.make(
           invalidFile,
           () => `adopt-invalid-${new Date().toISOString().replace(/[:.]/g, "-")}.jsonl`
         )
-        const work = verify
-          ? Effect.flatMap(databaseToSee(config), (target) => Adopt.verify({ ...given, target }))
-          : Effect.flatMap(chooseDatabase(config), ({ url: target }) =>
-              Adopt.adopt({ ...given, target, dryRun, invalidFile: file })
-            )
+        const work = Effect.gen(function* () {
+          if (verify) return yield* Adopt.verify({ ...given, target: yield* databaseToSee(config) })
+          if (dryRun) {
+            const target = hasDatabase(config) ? yield* databaseToSee(config) : undefined
+            return yield* Adopt.adopt({ ...given, target, dryRun, invalidFile: file })
+          }
+          const { url: target } = yield* chooseDatabase(config)
+          return yield* Adopt.adopt({ ...given, target, dryRun, invalidFile: file })
+        })
         yield* Effect.provide(work, logsBeside(config))
       })
     ).pipe(unlessInterrupted)
