@@ -1,7 +1,7 @@
 /** The states of a function's build, the ways between them, and what each does to the function's tasks (behaviour.md, section 4). */
 import * as Schema from "effect/Schema"
 import type { Transitions } from "./StateMachine.ts"
-import type { TaskStatus } from "./TaskStatus.ts"
+import type { TaskStatus, TaskTransition } from "./TaskStatus.ts"
 
 export const FunctionStatus = Schema.Literals([
   "FUNCTION_STATUS_WAITING",
@@ -41,4 +41,12 @@ export const followingTasks: { readonly [T in FunctionTransition]: ReadonlyArray
   transitionReady: ["STATUS_BUILDING"],
   transitionCanceled: ["STATUS_WAITING_FOR_BUILDER_SLOT", "STATUS_BUILDING"],
   transitionFailed: ["STATUS_BUILDING"]
+}
+
+/** By which transitions they do. */
+export const followingTransitions: { readonly [T in FunctionTransition]: ReadonlyArray<TaskTransition> } = {
+  transitionBuilding: ["transitionBuilding"],
+  transitionReady: ["transitionWaitingExecutorSlot", "transitionWaitingParentTasks"],
+  transitionCanceled: ["transitionCanceled"],
+  transitionFailed: ["transitionFailed"]
 }

@@ -1,6 +1,7 @@
 /**
  * State machines as plain data: named transitions, each from some states to one. Services follow them, tests go
- * through all of their combinations, the documentation is drawn from them.
+ * through all of their combinations, the documentation is drawn from them. The machine of tasks is in TaskStatus.ts, that
+ * of functions in FunctionStatus.ts.
  */
 import * as Result from "effect/Result"
 import { IncompatibleStatus } from "./OrchestratorError.ts"

@@ -32,7 +32,7 @@ import type { CallMetrics } from "./CallMetrics.ts"
 import type { EventLoopDelay } from "./EventLoopDelay.ts"
 import { deliver, resetUnread } from "./EventStream.ts"
 import { isAnswered, reachedHandler } from "./LibraryRefusals.ts"
-import type { MethodDefinition, Query, Read, Rpc, Subscribe, Write } from "./Rpc.ts"
+import type { MethodDefinition, Query, Read, ReadsOneState, Rpc, Subscribe, Write } from "./Rpc.ts"
 import { type CallStatus, plainStatus, statusOf } from "./Status.ts"
 
 export interface MiddlewareOptions {
@@ -121,6 +121,11 @@ export const make = (
         return Effect.map(rpc.run(request), encode)
       case "read":
         return counted(transaction.read(Effect.map((rpc as Read<never, unknown>).run(request), encode)), metrics)
+      case "snapshot":
+        return counted(
+          transaction.snapshot(Effect.map((rpc as ReadsOneState<never, unknown>).run(request), encode)),
+          metrics
+        )
       case "query":
         return counted(transaction.read((rpc as Query<never>).run(request, maxBytes)), metrics)
       case "write": {

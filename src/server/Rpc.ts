@@ -10,6 +10,7 @@ import { InvalidPageToken, type OrchestratorError } from "../schema/Orchestrator
 import { type Page, type PageRequest, pageLimit, type Tokens } from "../schema/Pagination.ts"
 import type { Subscription } from "../services/EventHub.ts"
 import type { RequestContext } from "../services/RequestContext.ts"
+import type { Snapshot } from "../services/store/Database.ts"
 import type { Contended } from "../services/store/StoreError.ts"
 import type { UnitOfWork } from "../services/store/UnitOfWork.ts"
 
@@ -26,6 +27,12 @@ export interface Write<Request, Response> {
 export interface Read<Request, Response> {
   readonly kind: "read"
   readonly run: (request: Request) => Effect.Effect<Response, Failure, RequestContext>
+}
+
+/** A call that reads the store more than once: all its reads see one state. */
+export interface ReadsOneState<Request, Response> {
+  readonly kind: "snapshot"
+  readonly run: (request: Request) => Effect.Effect<Response, Failure, RequestContext | Snapshot>
 }
 
 /** A call that needs nothing but the server itself. */
@@ -49,6 +56,7 @@ export interface Subscribe<Request> {
 export type Rpc<Request, Response> =
   | Write<Request, Response>
   | Read<Request, Response>
+  | ReadsOneState<Request, Response>
   | Plain<Request, Response>
   | Query<Request>
   | Subscribe<Request>
@@ -62,6 +70,10 @@ export const read = <Request, Response>(run: Read<Request, Response>["run"]): Re
   kind: "read",
   run
 })
+
+export const readOneState = <Request, Response>(
+  run: ReadsOneState<Request, Response>["run"]
+): ReadsOneState<Request, Response> => ({ kind: "snapshot", run })
 
 export const plain = <Request, Response>(run: Plain<Request, Response>["run"]): Plain<Request, Response> => ({
   kind: "plain",

@@ -33,6 +33,7 @@ import * as Metrics from "./Metrics.ts"
 import { RequestContext } from "./RequestContext.ts"
 import { ComputePlanStore } from "./store/ComputePlanStore.ts"
 import { type ComputeTaskFilter, ComputeTaskStore } from "./store/ComputeTaskStore.ts"
+import type { Snapshot } from "./store/Database.ts"
 import { DataManagerStore } from "./store/DataManagerStore.ts"
 import { DataSampleStore } from "./store/DataSampleStore.ts"
 import { FunctionStore } from "./store/FunctionStore.ts"
@@ -91,7 +92,7 @@ export class ComputeTasks extends Context.Service<
     ) => Effect.Effect<
       ReadonlyArray<ComputeTaskInputAsset>,
       InvalidAsset | NotFound | BadRequest | ReadError,
-      RequestContext
+      RequestContext | Snapshot
     >
     /** Takes the addresses from the models of a transient output that nobody needs any more; only the worker may. */
     readonly disableOutput: (

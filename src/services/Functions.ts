@@ -15,6 +15,7 @@ import {
 import {
   type FunctionTransition,
   followingTasks,
+  followingTransitions,
   functionActions,
   functionTransitions,
   isFunctionAction
@@ -158,7 +159,10 @@ export class Functions extends Context.Service<
         const found = yield* readTogether({
           fn: store.lock(channel, key),
           following: tasks.lockOfFunction(channel, key, followingTasks[transition]),
-          plans: transition === "transitionFailed" ? planStore.lockOfFunction(channel, key) : Effect.succeed([])
+          plans:
+            transition === "transitionFailed"
+              ? planStore.lockOfFunction(channel, key, followingTasks[transition])
+              : Effect.succeed([])
         })
         const fn = yield* orNotFound("function", key, found.fn)
         if (fn.owner !== requester) {
@@ -175,7 +179,7 @@ export class Functions extends Context.Service<
         yield* emitEvents(
           moved.map((asset) => Event.changed({ kind: "ASSET_COMPUTE_TASK", asset }, { reason: taskReason }))
         )
-        for (const by of possibleTransitions[transition]) {
+        for (const by of followingTransitions[transition]) {
           const keys = moves.filter((move) => move.by === by).map((move) => move.task.key)
           yield* tasks.setStatus(channel, keys, taskTransitions[by].to)
           yield* afterCommit(Metrics.tasksUpdated(channel, taskTransitions[by].to, keys.length))
@@ -199,15 +203,7 @@ export class Functions extends Context.Service<
   )
 }
 
-/** How the tasks of a function may follow it. */
-const possibleTransitions: { readonly [T in FunctionTransition]: ReadonlyArray<TaskTransition> } = {
-  transitionBuilding: ["transitionBuilding"],
-  transitionReady: ["transitionWaitingExecutorSlot", "transitionWaitingParentTasks"],
-  transitionCanceled: ["transitionCanceled"],
-  transitionFailed: ["transitionFailed"]
-}
-
-/** How this one does: of a READY function, where its parents stand. */
+/** How this task follows it: of a READY function, where its parents stand. */
 const taskTransition = (transition: FunctionTransition, { waitsForParents }: FollowingTask): TaskTransition => {
   switch (transition) {
     case "transitionBuilding":

@@ -22,7 +22,7 @@ import {
 } from "../schema/OrchestratorError.ts"
 import * as Metrics from "./Metrics.ts"
 import { RequestContext } from "./RequestContext.ts"
-import { type Committed, Database, type PreparedEvent } from "./store/Database.ts"
+import { type Committed, Database, type PreparedEvent, type Snapshot } from "./store/Database.ts"
 import { EventCodec } from "./store/EventCodec.ts"
 import type { Contended } from "./store/StoreError.ts"
 import { UnitOfWork } from "./store/UnitOfWork.ts"
@@ -84,7 +84,14 @@ export class Transaction extends Context.Service<
       Exclude<E, Contended> | E2 | InvalidAsset | Conflict | Unavailable | Internal | StoredDataInvalid,
       Exclude<R, UnitOfWork> | RequestContext
     >
-    /** Runs a service's reads; what a read loses to concurrent transactions it cannot mend: Unavailable. */
+    /**
+     * Runs a service's reads so that all of them see one state of the store. Run again from the start when the database is
+     * lost on the way, until the retry budget is used up; then it fails with Unavailable.
+     */
+    readonly snapshot: <A, E, R>(
+      body: Effect.Effect<A, E, R>
+    ) => Effect.Effect<A, Exclude<E, Contended> | Unavailable | Internal | StoredDataInvalid, Exclude<R, Snapshot>>
+    /** Runs a service's reads, each on what is committed by then; what a read loses to concurrent transactions it cannot mend: Unavailable. */
     readonly read: <A, E, R>(body: Effect.Effect<A, E, R>) => Effect.Effect<A, Exclude<E, Contended> | Unavailable, R>
   }
 >()("orchestrator/services/Transaction") {
@@ -116,35 +123,20 @@ export class Transaction extends Context.Service<
             return prepared
           })
 
-        const write: Transaction["Service"]["write"] = <A, E, R, B = A, E2 = never>(
-          body: Effect.Effect<A, E, R>,
-          // Without it, B is A.
-          finish: (value: A) => Effect.Effect<B, E2> = (value) => Effect.succeed(value as unknown as B)
-        ) =>
+        /** Runs it again while it is lost to others, until the retry budget is used up. */
+        const again = <A, E, R>(
+          attempt: () => Effect.Effect<A, E, R>
+        ): Effect.Effect<A, Exclude<E, Contended> | Unavailable, R> =>
           Effect.gen(function* () {
-            const { channel } = yield* RequestContext
             const started = yield* Clock.currentTimeMillis
             for (let run = 0; ; run++) {
-              const hooks: Array<Effect.Effect<void>> = []
-              const hooked = Effect.provideService(body, CommitHooks, (hook) => hooks.push(hook))
-              const onCommitted = (committed: Committed) =>
-                Effect.gen(function* () {
-                  if (committed.events.length > 0) yield* PubSub.publish(committedEvents, committed)
-                  yield* Metrics.eventsCommitted(committed.events.length)
-                  for (const hook of hooks) yield* hook
-                })
-              const transaction = database.run(channel, {
-                body: hooked,
-                prepare: prepare(channel),
-                finish,
-                onCommitted
-              })
-              const attempt = yield* Effect.result(
-                spans === undefined ? transaction : childSpan(spans, transactionSpan(run), transaction)
+              const once = attempt()
+              const tried = yield* Effect.result(
+                spans === undefined ? once : childSpan(spans, transactionSpan(run), once)
               )
-              if (attempt._tag === "Success") return attempt.success
-              const error = attempt.failure
-              if (!isContended(error)) return yield* Effect.fail(error as Exclude<typeof error, Contended>)
+              if (tried._tag === "Success") return tried.success
+              const error = tried.failure
+              if (!isContended(error)) return yield* Effect.fail(error as Exclude<E, Contended>)
               const wait = yield* Random.nextBetween(0, Math.min(longestWait, firstWait * 2 ** run))
               const spent = (yield* Clock.currentTimeMillis) - started
               if (spent + wait > budget) {
@@ -159,6 +151,30 @@ export class Transaction extends Context.Service<
             }
           })
 
+        const write: Transaction["Service"]["write"] = <A, E, R, B = A, E2 = never>(
+          body: Effect.Effect<A, E, R>,
+          // Without it, B is A.
+          finish: (value: A) => Effect.Effect<B, E2> = (value) => Effect.succeed(value as unknown as B)
+        ) =>
+          Effect.flatMap(RequestContext, ({ channel }) =>
+            again(() => {
+              const hooks: Array<Effect.Effect<void>> = []
+              return database.run(channel, {
+                body: Effect.provideService(body, CommitHooks, (hook) => hooks.push(hook)),
+                prepare: prepare(channel),
+                finish,
+                onCommitted: (committed) =>
+                  Effect.gen(function* () {
+                    if (committed.events.length > 0) yield* PubSub.publish(committedEvents, committed)
+                    yield* Metrics.eventsCommitted(committed.events.length)
+                    for (const hook of hooks) yield* hook
+                  })
+              })
+            })
+          )
+
+        const snapshot: Transaction["Service"]["snapshot"] = (body) => again(() => database.snapshot(body))
+
         const read: Transaction["Service"]["read"] = (body) =>
           Effect.mapError(body, (error) =>
             isContended(error)
@@ -166,7 +182,7 @@ export class Transaction extends Context.Service<
               : (error as Exclude<typeof error, Contended>)
           )
 
-        return Transaction.of({ write, read })
+        return Transaction.of({ write, snapshot, read })
       })
     )
 }

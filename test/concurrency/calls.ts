@@ -60,6 +60,13 @@ export const read = <A, E, R>(as: Caller, body: Effect.Effect<A, E, R>) =>
     Effect.flatMap(Transaction, (transaction) => transaction.read(body))
   )
 
+/** A call that only reads, and sees one state. */
+export const snapshot = <A, E, R>(as: Caller, body: Effect.Effect<A, E, R>) =>
+  by(
+    as,
+    Effect.flatMap(Transaction, (transaction) => transaction.snapshot(body))
+  )
+
 export const registerOrganization = (as: Caller, address = "") =>
   write(
     as,

@@ -82,6 +82,38 @@ layer(services(), { excludeTestServices: true })("at once", (it) => {
     })
   )
 
+  it.effect("a task's inputs are shown as of one state, whatever happens to task and inputs meanwhile", () =>
+    Effect.gen(function* () {
+      const channel = yield* calls.openChannel
+      const { as, task } = channel
+      const parent = yield* executing(channel)
+      const model = build.newModel(parent)
+      yield* calls.registerModels(as, model)
+      yield* calls.moveTask(as, parent, "DONE")
+      const child = task([parent])
+      child.inputs.push(build.asset("models", model))
+      yield* calls.registerTasks(as, child)
+      yield* calls.moveTask(as, child, "EXECUTING")
+      const inputs = calls.snapshot(
+        as,
+        Effect.flatMap(ComputeTasks, (tasks) => tasks.inputAssets(child.key))
+      )
+      const { blocked, connect } = yield* Postgres
+      const other = yield* connect
+      yield* other.query("BEGIN")
+      yield* other.query("LOCK TABLE models")
+      const reading = yield* Effect.forkChild(inputs)
+      yield* blocked(1)
+      yield* other.query("UPDATE compute_tasks SET status = 'STATUS_DONE' WHERE key = $1", [child.key])
+      yield* other.query("UPDATE models SET address = NULL WHERE key = $1", [model.key])
+      yield* other.query("COMMIT")
+      const shown = (yield* Fiber.join(reading)).map(({ asset }) => asset)
+      const asRegistered = expect.objectContaining({ key: model.key, address: model.address })
+      expect(shown).toEqual([asRegistered, asRegistered])
+      expect(yield* calls.outcome(inputs)).toContain("STATUS_DONE")
+    })
+  )
+
   it.effect("a task that is DONE, or has FAILED, takes no model any more", () =>
     Effect.gen(function* () {
       const channel = yield* calls.openChannel

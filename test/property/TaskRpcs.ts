@@ -59,7 +59,7 @@ const tasks = {
       )
   ),
   getTaskInputAssets: rpc(2, oldKey("task"), (key, at) =>
-    calls.read(
+    calls.snapshot(
       at.as,
       Effect.flatMap(ComputeTasks, (service) => service.inputAssets(at.key(key)))
     )

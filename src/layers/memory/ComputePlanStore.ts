@@ -1,6 +1,5 @@
 /** Compute plans in memory. What their tasks are up to is read from the tasks' indexes. */
 import * as Effect from "effect/Effect"
-import * as Iterable from "effect/Iterable"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { ComputePlan } from "../../schema/ComputePlan.ts"
@@ -27,10 +26,11 @@ const make = ({ locking, read, write }: Access): ComputePlanStore["Service"] => 
         )
       )
     ),
-  lockOfFunction: (channel, functionKey) =>
-    locking((state, held) =>
-      held.lock("computePlans", Table.many(state.computePlans, channel, plansBuilding(state, channel, functionKey)))
-    ),
+  lockOfFunction: (channel, functionKey, statuses) =>
+    locking((state, held) => {
+      const keys = statuses.flatMap((status) => plansWith(state, channel, functionKey, status))
+      return held.lock("computePlans", Table.many(state.computePlans, channel, keys))
+    }),
   isTaken: (key) => read((state) => Table.isTaken(state.computePlans, key)),
   page: (channel, { owner }, { cursor, limit }) =>
     read((state) => {
@@ -60,10 +60,11 @@ const activity =
     return { plan, hasBroken: brokenStatuses.some(hasTaskIn), hasUnfinished: unfinishedStatuses.some(hasTaskIn) }
   }
 
-const plansBuilding = (state: State, channel: ChannelName, functionKey: Key): Iterable<Key> => {
-  const group = withStatus(functionKey, "STATUS_BUILDING")
+/** The plans of a function's tasks in this status. */
+const plansWith = (state: State, channel: ChannelName, functionKey: Key, status: TaskStatus): ReadonlyArray<Key> => {
+  const group = withStatus(functionKey, status)
   const tasks = Table.list(state.computeTasks, channel, { index: "functionStatus", group })
-  return Iterable.map(tasks, (task) => task.computePlanKey)
+  return Array.from(tasks, (task) => task.computePlanKey)
 }
 
 /** Name and dates are what may change. */

@@ -10,7 +10,7 @@ import * as Option from "effect/Option"
 import type { ChannelName } from "../../schema/Key.ts"
 import { Conflict } from "../../schema/OrchestratorError.ts"
 import { fromMicros, type Timestamp } from "../../schema/Timestamp.ts"
-import { type Committed, Database, type PreparedEvent, type Work } from "../../services/store/Database.ts"
+import { type Committed, Database, type PreparedEvent, Snapshot, type Work } from "../../services/store/Database.ts"
 import { UnitOfWork, whileOpen } from "../../services/store/UnitOfWork.ts"
 import * as Logs from "./EventLogs.ts"
 import { findTransaction, Held, Memory, Transaction } from "./Memory.ts"
@@ -23,6 +23,11 @@ const begin = (memory: Memory["Service"]): Transaction["Service"] => ({
   events: [],
   held: new Held()
 })
+
+const end = (transaction: Transaction["Service"]): Effect.Effect<void> =>
+  Effect.sync(() => {
+    transaction.isOpen = false
+  })
 
 /** The clock, stopped where it is read first. */
 const stoppedClock = (): Effect.Effect<Timestamp> => {
@@ -73,11 +78,8 @@ const make = (memory: Memory["Service"]): Database["Service"] => {
       const context: Context.Context<UnitOfWork> = Context.make(UnitOfWork, unitOf(transaction, now)).pipe(
         Context.add(Transaction, transaction)
       )
-      const end = Effect.sync(() => {
-        transaction.isOpen = false
-      })
       return Effect.gen(function* () {
-        const value = yield* Effect.ensuring(Effect.provideContext(body, context), end)
+        const value = yield* Effect.ensuring(Effect.provideContext(body, context), end(transaction))
         const prepared = yield* prepare(transaction.events)
         const answer = yield* finish(value)
         const time = yield* now
@@ -86,7 +88,14 @@ const make = (memory: Memory["Service"]): Database["Service"] => {
       })
     }).pipe(memory.turn.withPermit, (ordered) => Effect.andThen(refuseNested(memory), ordered))
 
-  return { run, ping: Effect.void }
+  const snapshot: Database["Service"]["snapshot"] = (body) =>
+    Effect.suspend(() => {
+      const transaction = begin(memory)
+      const context: Context.Context<Snapshot> = Context.add(Context.make(Transaction, transaction), Snapshot, {})
+      return Effect.ensuring(Effect.provideContext(body, context), end(transaction))
+    }).pipe((body) => Effect.andThen(refuseNested(memory), body))
+
+  return { run, snapshot, ping: Effect.void }
 }
 
 export const layer: Layer.Layer<Database, never, Memory> = Layer.effect(Database, Effect.map(Memory, make))

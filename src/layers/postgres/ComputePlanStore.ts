@@ -61,14 +61,14 @@ export const layer = Layer.effect(
           ),
           first
         ),
-      lockOfFunction: (channel, functionKey) =>
+      lockOfFunction: (channel, functionKey, statuses) =>
         Effect.flatMap(
           locking(
             `SELECT ${columns} FROM compute_plans WHERE ${ofChannel()}
                 AND key IN (SELECT compute_plan_key FROM compute_tasks
-                             WHERE ${ofChannel()} AND function_key = $2 AND status = 'STATUS_BUILDING')
+                             WHERE ${ofChannel()} AND function_key = $2 AND status = ANY ($3::text[]::task_status[]))
               ORDER BY key FOR NO KEY UPDATE`,
-            [channel, functionKey]
+            [channel, functionKey, statuses]
           ),
           decode
         ),

@@ -18,9 +18,9 @@ import type { NewEvent } from "../../schema/Event.ts"
 import type { ChannelName } from "../../schema/Key.ts"
 import { Unavailable } from "../../schema/OrchestratorError.ts"
 import type { Timestamp } from "../../schema/Timestamp.ts"
-import { type Committed, Database, type PreparedEvent, type Work } from "../../services/store/Database.ts"
+import { type Committed, Database, type PreparedEvent, Snapshot, type Work } from "../../services/store/Database.ts"
 import { Contended, type ReadError, StoreUnfit, type WriteError } from "../../services/store/StoreError.ts"
-import { UnitOfWork, usedAfterItsEnd, whileOpen } from "../../services/store/UnitOfWork.ts"
+import { UnitOfWork, whileOpen } from "../../services/store/UnitOfWork.ts"
 import { Tracing } from "../../services/Tracing.ts"
 import { appendEvents, appendedEvents } from "./AppendEvents.ts"
 import { type ConnectionConfig, connectionConfig, defaultAnswerTimeout, type StatementLogging } from "./Connection.ts"
@@ -79,12 +79,10 @@ export const layer = (options: Options): Layer.Layer<Database | Readers, SqlErro
         unanswered.set(writer, made)
         return made
       }
+      const made: Writers = { pool: writerPool, readers: readerPool, use, watch, early, unansweredOf }
       const database = Database.of({
-        run: (channel, work) =>
-          Effect.andThen(
-            refuseNested(readerPool),
-            run({ pool: writerPool, readers: readerPool, use, watch, early, unansweredOf }, channel, work)
-          ),
+        run: (channel, work) => Effect.andThen(refuseNested(readerPool), run(made, channel, work)),
+        snapshot: (body) => Effect.andThen(refuseNested(readerPool), snapshot(made, body)),
         ping: schemaProblem((text) => readerPool.query(text, [])).pipe(
           Effect.catch(({ cause }) => Effect.succeed(awayBecause(cause))),
           Effect.flatMap((problem) =>
@@ -123,14 +121,14 @@ interface Writers {
 }
 
 const run = <A, E, R, E2, B, E3>(
-  { unansweredOf, early, pool, readers, use, watch }: Writers,
+  writers: Writers,
   channel: ChannelName,
   { body, finish, onCommitted, prepare }: Work<A, E, R, E2, B, E3>
 ): Effect.Effect<B, E | E2 | E3 | WriteError, Exclude<R, UnitOfWork>> =>
   Effect.scoped(
     Effect.gen(function* () {
-      const connection = yield* Effect.mapError(use.leased(pool.get), translate)
-      const transaction = new Transaction(connection, readers, unansweredOf(connection), watch, early)
+      const connection = yield* Effect.mapError(writers.use.leased(writers.pool.get), translate)
+      const transaction = new Transaction(writers, connection, beginning)
       const context: Context.Context<UnitOfWork> = Context.make(Session, transaction).pipe(
         Context.add(UnitOfWork, transaction.unit)
       )
@@ -144,8 +142,25 @@ const run = <A, E, R, E2, B, E3>(
           Effect.flatMap(([answer, prepared]) =>
             Effect.as(Effect.flatMap(transaction.commit(channel, prepared), onCommitted), answer)
           ),
-          Effect.onExit((exit) => (Exit.isSuccess(exit) ? Effect.void : transaction.abandon(pool)))
+          Effect.onExit((exit) => (Exit.isSuccess(exit) ? Effect.void : transaction.abandon))
         )
+      )
+    })
+  )
+
+/** On a writer's connection, since those of readers are shared. */
+const snapshot = <A, E, R>(
+  writers: Writers,
+  body: Effect.Effect<A, E, R>
+): Effect.Effect<A, E | ReadError, Exclude<R, Snapshot>> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const connection = yield* Effect.mapError(writers.use.leased(writers.pool.get), translateRead)
+      const transaction = new Transaction(writers, connection, beginningOfSnapshot)
+      const context: Context.Context<Snapshot> = Context.add(Context.make(Session, transaction), Snapshot, {})
+      return yield* Effect.provide(body, context).pipe(
+        Effect.ensuring(transaction.endOfBody),
+        Effect.ensuring(transaction.abandon)
       )
     })
   )
@@ -157,26 +172,28 @@ class Transaction {
   /** Whether the body still runs. */
   isOpen = true
   private readonly deferred: Array<Statement> = []
+  private readonly pool: PgPool.PgPool
   private readonly connection: PgConnection.PgConnection
   private readonly unanswered: Unanswered
   private readonly watch: Watch
   private readonly early: boolean
+  private readonly beginning: Statement
   private begun = false
   private ended = false
   private time: Timestamp | undefined
 
   constructor(
+    { early, pool, readers, unansweredOf, watch }: Writers,
     connection: PgConnection.PgConnection,
-    readers: Readers["Service"],
-    unanswered: Unanswered,
-    watch: Watch,
-    early: boolean
+    beginning: Statement
   ) {
+    this.pool = pool
     this.connection = connection
     this.readers = readers
-    this.unanswered = unanswered
+    this.unanswered = unansweredOf(connection)
     this.watch = watch
     this.early = early
+    this.beginning = beginning
   }
 
   /** Sends a statement at once. */
@@ -190,12 +207,12 @@ class Transaction {
   /** A read of the body, while it runs. */
   readonly query: Query = (text, params) =>
     Effect.contextWith((context: Context.Context<never>) =>
-      this.isOpen ? this.ask(context, text, params) : Effect.die(usedAfterItsEnd())
+      this.isOpen ? this.ask(context, text, params) : Effect.die(new Error("a transaction is read in after its end"))
     )
 
   /** BEGIN goes out with the first statement; the pipeline keeps their order. */
   private ask(context: Context.Context<never>, text: string, params: ReadonlyArray<unknown>): ReturnType<Query> {
-    const begin = this.begun ? undefined : this.send(context, beginning)
+    const begin = this.begun ? undefined : this.send(context, this.beginning)
     this.begun = true
     const statement = this.send(context, { sql: text, params })
     const answer = Effect.flatten(statement.await)
@@ -241,7 +258,7 @@ class Transaction {
       const context = yield* Effect.context<never>()
       const now = this.now((text, params) => Effect.suspend(() => this.ask(context, text, params)))
       const events = prepared.length === 0 ? [] : [appendEvents(channel, yield* now, prepared, this.early)]
-      const begin = this.begun ? [] : [beginning]
+      const begin = this.begun ? [] : [this.beginning]
       this.begun = true
       const { commit, flush, sent, statements } = yield* this.pipeline(
         [...begin, ...this.deferred, ...events],
@@ -295,25 +312,25 @@ class Transaction {
   }
 
   /** Ends a transaction that is not to be: in order if it can be done soon, else with its connection. */
-  abandon(pool: PgPool.PgPool): Effect.Effect<void> {
-    return Effect.gen({ self: this }, function* () {
-      if (this.ended || !this.begun) return
-      const ending = yield* Effect.forkChild(this.connection.query("ROLLBACK"), { startImmediately: true })
-      // In two parts: an event loop that was late runs timers before it reads the answer that is there.
-      const half = Effect.timeoutOption(Fiber.await(ending), Duration.divideUnsafe(rollbackGrace, 2))
-      const soon = yield* half
-      const ended = Option.isSome(soon) ? soon : yield* half
-      if (Option.isNone(ended) || Exit.isFailure(ended.value)) yield* pool.invalidate(this.connection)
-    })
-  }
+  readonly abandon: Effect.Effect<void> = Effect.gen({ self: this }, function* () {
+    if (this.ended || !this.begun) return
+    const ending = yield* Effect.forkChild(this.connection.query("ROLLBACK"), { startImmediately: true })
+    // In two parts: an event loop that was late runs timers before it reads the answer that is there.
+    const half = Effect.timeoutOption(Fiber.await(ending), Duration.divideUnsafe(rollbackGrace, 2))
+    const soon = yield* half
+    const ended = Option.isSome(soon) ? soon : yield* half
+    if (Option.isNone(ended) || Exit.isFailure(ended.value)) yield* this.pool.invalidate(this.connection)
+  })
 }
 
 /** Whether these take a while to be encoded, so that others should have their turn after it. */
 const isLarge = (params: ReadonlyArray<unknown>): boolean =>
   params.some((value) => Array.isArray(value) && value.length >= 500)
 
-/** How every transaction begins. */
+/** How every transaction begins that writes. */
 export const beginning: Statement = { sql: "BEGIN ISOLATION LEVEL READ COMMITTED", params: [] }
+
+const beginningOfSnapshot: Statement = { sql: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", params: [] }
 
 /** How a commit's statements ended. */
 interface Pipelined {

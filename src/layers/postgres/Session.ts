@@ -25,7 +25,7 @@ export interface Statement {
 /** Asks for rows. */
 export type Query = (sql: string, params: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<Row>, ReadError>
 
-/** A transaction: there exactly where `UnitOfWork` is. */
+/** A transaction: there exactly where `UnitOfWork` or `Snapshot` is. */
 export class Session extends Context.Service<
   Session,
   {

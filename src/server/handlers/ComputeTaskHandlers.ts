@@ -9,7 +9,7 @@ import * as Messages from "../../layers/wire/Messages.ts"
 import type { ComputeTaskInputAsset } from "../../schema/ComputeTask.ts"
 import { ComputeTasks } from "../../services/ComputeTasks.ts"
 import { assetQuery } from "../AssetQuery.ts"
-import { read, service, write } from "../Rpc.ts"
+import { read, readOneState, service, write } from "../Rpc.ts"
 
 const noFilter = { worker: "", status: "STATUS_UNKNOWN", computePlanKey: "", functionKey: "" }
 
@@ -42,7 +42,7 @@ export const computeTaskHandlers = Effect.map(ComputeTasks, (tasks) =>
     applyTaskAction: write(({ action, computeTaskKey, log }) =>
       Effect.as(tasks.applyAction(computeTaskKey, action, log), {})
     ),
-    getTaskInputAssets: read((request) =>
+    getTaskInputAssets: readOneState((request) =>
       Effect.map(tasks.inputAssets(request.computeTaskKey), (assets) => ({ assets: assets.map(inputAsset) }))
     ),
     disableOutput: write(({ computeTaskKey, identifier }) =>

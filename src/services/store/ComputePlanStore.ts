@@ -5,6 +5,7 @@ import type * as Option from "effect/Option"
 import type { ComputePlan } from "../../schema/ComputePlan.ts"
 import type { ChannelName, Key, OrganizationId } from "../../schema/Key.ts"
 import type { AssetCursor, Page, PageRequest } from "../../schema/Pagination.ts"
+import type { TaskStatus } from "../../schema/TaskStatus.ts"
 import type { ReadError } from "./StoreError.ts"
 import type { UnitOfWork } from "./UnitOfWork.ts"
 
@@ -46,10 +47,11 @@ export class ComputePlanStore extends Context.Service<
       channel: ChannelName,
       taskKey: Key
     ) => Effect.Effect<Option.Option<ComputePlan>, ReadError, UnitOfWork>
-    /** The plans of a function's tasks that stand in BUILDING, held until the end; locked in the order of their keys. */
+    /** The plans of a function's tasks in these statuses, held until the end; locked in the order of their keys. */
     readonly lockOfFunction: (
       channel: ChannelName,
-      functionKey: Key
+      functionKey: Key,
+      statuses: ReadonlyArray<TaskStatus>
     ) => Effect.Effect<ReadonlyArray<ComputePlan>, ReadError, UnitOfWork>
     /** Whether this key is in use, in whatever channel. */
     readonly isTaken: (key: Key) => Effect.Effect<boolean, ReadError>

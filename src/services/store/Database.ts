@@ -6,7 +6,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { LoggedEvent, NewEvent } from "../../schema/Event.ts"
 import type { ChannelName } from "../../schema/Key.ts"
-import type { StoreUnfit, WriteError } from "./StoreError.ts"
+import type { ReadError, StoreUnfit, WriteError } from "./StoreError.ts"
 import type { UnitOfWork } from "./UnitOfWork.ts"
 
 /** An event ready for the log: its id and message are fixed, its timestamp and position are the log's to give. */
@@ -40,6 +40,14 @@ export interface Work<A, E, R, E2, B, E3> {
   readonly onCommitted: (committed: Committed) => Effect.Effect<void>
 }
 
+/**
+ * That all reads see one state of the store: there in the body of `Database.snapshot`, and asked for by what reads twice
+ * and must not be answered by two states.
+ */
+export class Snapshot extends Context.Service<Snapshot, Record<never, never>>()(
+  "orchestrator/services/store/Snapshot"
+) {}
+
 /** Transactions: all writes and events of a call, or nothing. */
 export class Database extends Context.Service<
   Database,
@@ -62,6 +70,12 @@ export class Database extends Context.Service<
       channel: ChannelName,
       work: Work<A, E, R, E2, B, E3>
     ) => Effect.Effect<B, E | E2 | E3 | WriteError, Exclude<R, UnitOfWork>>
+    /**
+     * Runs `body` so that all its reads see one state of the store, none older than its begin. It waits for no lock, and
+     * nobody waits for it. What it has left behind reads what is committed; inside of a transaction it is a defect, as a
+     * transaction inside of it is. Fails with `Contended` when the store was lost on the way: it may be run again.
+     */
+    readonly snapshot: <A, E, R>(body: Effect.Effect<A, E, R>) => Effect.Effect<A, E | ReadError, Exclude<R, Snapshot>>
     /** Succeeds when the store answers and fits this program: for readiness probes. */
     readonly ping: Effect.Effect<void, StoreUnfit>
   }

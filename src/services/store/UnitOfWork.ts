@@ -56,7 +56,7 @@ export const whileOpen = (
   }
 ): UnitOfWork["Service"] => {
   const check = () => {
-    if (!isOpen()) throw usedAfterItsEnd()
+    if (!isOpen()) throw new Error("a transaction is used after its end")
   }
   return {
     now: Effect.andThen(Effect.sync(check), unit.now),
@@ -67,9 +67,6 @@ export const whileOpen = (
       })
   }
 }
-
-/** What it is to use a transaction that is over. */
-export const usedAfterItsEnd = (): Error => new Error("a transaction is used after its end")
 
 /** Puts down events, in this order. */
 export const emitEvents = (events: Iterable<NewEvent>): Effect.Effect<void, never, UnitOfWork> =>

@@ -173,8 +173,8 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
         const seen = yield* commit(
           channel,
           Effect.gen(function* () {
-            const locked = yield* plans.lockOfFunction(channel, fn.key)
-            const foreign = yield* plans.lockOfFunction(build.channel(), fn.key)
+            const locked = yield* plans.lockOfFunction(channel, fn.key, ["STATUS_BUILDING"])
+            const foreign = yield* plans.lockOfFunction(build.channel(), fn.key, ["STATUS_BUILDING"])
             yield* plans.update(
               channel,
               locked.map((one) => ({ ...one, failureDate: build.at(1) }))
@@ -186,13 +186,15 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
         expect((yield* found(plans.find(channel, second.key)))?.failureDate).toBe(build.at(1))
         expect((yield* found(plans.find(channel, waiting.key)))?.failureDate).toBeUndefined()
         const names = yield* inTurn(channel, {
-          hold: plans.lockOfFunction(channel, fn.key),
+          hold: plans.lockOfFunction(channel, fn.key, ["STATUS_BUILDING"]),
           change: (locked) =>
             plans.update(
               channel,
               locked.map((one) => ({ ...one, name: "first" }))
             ),
-          see: Effect.map(plans.lockOfFunction(channel, fn.key), (locked) => locked.map((one) => one.name))
+          see: Effect.map(plans.lockOfFunction(channel, fn.key, ["STATUS_BUILDING"]), (locked) =>
+            locked.map((one) => one.name)
+          )
         })
         expect(names).toEqual(["first", "first"])
       })

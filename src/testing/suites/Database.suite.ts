@@ -322,8 +322,15 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
 
     it.effect("die inside of one another", () =>
       Effect.gen(function* () {
-        const nested = commit(build.channel(), commit(build.channel(), Effect.void))
-        expect(yield* defectOf(nested)).toContain("a transaction inside of another one")
+        const { snapshot } = yield* Database
+        const one = commit(build.channel(), Effect.void)
+        const nested = [
+          commit(build.channel(), one),
+          commit(build.channel(), snapshot(Effect.void)),
+          snapshot(one),
+          snapshot(snapshot(Effect.void))
+        ]
+        for (const each of nested) expect(yield* defectOf(each)).toContain("a transaction inside of another one")
       })
     )
 
@@ -344,6 +351,66 @@ export const suite = <E>(name: string, store: Layer.Layer<Store, E>) =>
         )
         const outside = expect.stringContaining("outside of a transaction")
         expect([seen, ...uses]).toEqual([plan, outside, outside])
+      })
+    )
+
+    it.effect("are not seen by who reads one state, where they are committed between its reads", () =>
+      Effect.gen(function* () {
+        const { snapshot } = yield* Database
+        const plans = yield* ComputePlanStore
+        const channel = build.channel()
+        const [before, after] = [build.computePlan(), build.computePlan()]
+        const seen = all((request) => plans.page(channel, {}, request))
+        yield* commit(channel, plans.insert(channel, before))
+        const hasRead = yield* Deferred.make<void>()
+        const writer = yield* Effect.forkChild(
+          Effect.andThen(Deferred.await(hasRead), commit(channel, plans.insert(channel, after)))
+        )
+        const reads = yield* snapshot(
+          Effect.gen(function* () {
+            const first = yield* seen
+            yield* Deferred.succeed(hasRead, undefined)
+            yield* Fiber.join(writer)
+            return [first, yield* seen, yield* found(plans.find(channel, before.key))]
+          })
+        )
+        expect(reads).toEqual([[before], [before], before])
+        expect(yield* seen).toHaveLength(2)
+      })
+    )
+
+    it.effect("are seen by what is left behind by who has read one state", () =>
+      Effect.gen(function* () {
+        const { snapshot } = yield* Database
+        const plans = yield* ComputePlanStore
+        const channel = build.channel()
+        const seen = all((request) => plans.page(channel, {}, request))
+        const isCommitted = yield* Deferred.make<void>()
+        const late = yield* snapshot(
+          Effect.tap(Effect.forkDetach(Effect.andThen(Deferred.await(isCommitted), seen)), () => seen)
+        )
+        yield* commit(channel, plans.insert(channel, build.computePlan()))
+        yield* Deferred.succeed(isCommitted, undefined)
+        expect(yield* Fiber.join(late)).toHaveLength(1)
+      })
+    )
+
+    it.effect("go on where reads of one state failed, died or were interrupted", () =>
+      Effect.gen(function* () {
+        const { snapshot } = yield* Database
+        const plans = yield* ComputePlanStore
+        const channel = build.channel()
+        const key = build.key()
+        const read = plans.find(channel, key)
+        for (let time = 0; time < 20; time++) {
+          expect(yield* Effect.flip(snapshot(Effect.andThen(read, Effect.fail("failed"))))).toBe("failed")
+          expect(yield* defectOf(snapshot(Effect.andThen(read, Effect.die(new Error("died")))))).toContain("died")
+          const reading = yield* Effect.forkChild(snapshot(Effect.andThen(read, Effect.never)))
+          yield* Effect.yieldNow
+          yield* Fiber.interrupt(reading)
+        }
+        yield* commit(channel, plans.insert(channel, build.computePlan({ key })))
+        expect(yield* snapshot(found(read))).toMatchObject({ key })
       })
     )
 
