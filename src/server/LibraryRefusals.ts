@@ -34,11 +34,9 @@ export const reachedHandler = (call: HandledCall): void => {
   if (stream !== undefined) handled.add(stream)
 }
 
-const requestIdOf = ({ reqid }: IncomingHttpHeaders): string => {
-  const metadata = new Metadata()
-  if (typeof reqid === "string") metadata.set("reqid", reqid)
-  return CallHeaders.requestId(metadata)
-}
+/** By way of grpc-js, which leaves out what it cannot hold: HTTP/2 lets more through. */
+const requestIdOf = ({ reqid }: IncomingHttpHeaders): string =>
+  CallHeaders.requestId(Metadata.fromHttp2Headers(reqid === undefined ? {} : { reqid }))
 
 /** To be called once the server is bound. `methods`: the metrics of the rpcs that there are, by path. */
 export const tellOfRefusals = (

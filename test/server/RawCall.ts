@@ -39,6 +39,8 @@ const identity = { mspid: "MyOrg1MSP", channel: "mychannel" }
 export interface RawClient extends AsyncDisposable {
   readonly session: http2.ClientHttp2Session
   readonly call: (request: RawRequest) => Promise<RawAnswer>
+  /** Sends a request, gives others a turn, and takes it back. */
+  readonly leave: (request: RawRequest, turn: () => Promise<unknown>) => Promise<void>
   /** Sends a request, and takes it back at once. */
   readonly reset: (request: RawRequest) => Promise<void>
 }
@@ -60,13 +62,17 @@ export const connect = async (address: string, settings: http2.Settings = {}): P
     return stream.on("error", () => {})
   }
 
-  const reset: RawClient["reset"] = async (request) => {
-    if (session.destroyed) return
+  const leave: RawClient["leave"] = async (request, turn) => {
     const stream = open(request)
     const closed = new Promise<void>((resolve) => stream.on("close", resolve))
     stream.end(Buffer.concat(request.frames ?? []))
+    await turn()
     stream.close(http2.constants.NGHTTP2_CANCEL)
     await closed
+  }
+
+  const reset: RawClient["reset"] = async (request) => {
+    if (!session.destroyed) await leave(request, async () => {})
   }
 
   const call: RawClient["call"] = ({ frames = [], ...request }) =>
@@ -100,6 +106,7 @@ export const connect = async (address: string, settings: http2.Settings = {}): P
   return {
     session,
     call,
+    leave,
     reset,
     [Symbol.asyncDispose]: async () => {
       if (session.destroyed) return

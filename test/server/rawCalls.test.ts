@@ -2,6 +2,7 @@
 import { once } from "node:events"
 import * as net from "node:net"
 import { gzipSync } from "node:zlib"
+import fc from "fast-check"
 import { afterAll, afterEach, describe, expect, it, vi } from "vitest"
 import {
   GetComputePlanParam,
@@ -208,8 +209,42 @@ describe("a call that the gRPC library refuses", () => {
     await server.prints(new RegExp(`"reqid":"${reqid}"`))
   })
 
-  it("has a reqid of its own when it brings none", async () => {
-    expect((await raw.call({ path: "/no.such.Service/Rpc" })).metadata.reqid).toMatch(/^[0-9a-f]{8}$/)
+  it("has a reqid of its own when it brings none, or one that cannot be sent back", async () => {
+    for (const headers of [{}, { reqid: "é" }, { reqid: "a\tb" }, { reqid: "a,b" }, { reqid: "" }]) {
+      const { code, metadata } = await raw.call({ path: "/no.such.Service/Rpc", headers })
+      expect([code, metadata.reqid]).toEqual([unimplemented, expect.stringMatching(/^[0-9a-f]{8}$/)])
+    }
+  })
+
+  it("leaves the server as it is, whatever its headers are", async () => {
+    const text = fc.string({ unit: fc.integer({ min: 0x20, max: 0xff }).map((code) => String.fromCharCode(code)) })
+    const some = (...usual: ReadonlyArray<string>) =>
+      fc.option(fc.oneof(text, fc.constantFrom(...usual)), { nil: undefined })
+    const headers = fc.record({
+      reqid: some("a", "a\tb", "é"),
+      mspid: some("MyOrg1MSP"),
+      channel: some("mychannel"),
+      traceparent: some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+      "max-response-size": some("1", "-1"),
+      "grpc-timeout": some("1n", "soon", "10S"),
+      "grpc-encoding": some("gzip", "br"),
+      "grpc-accept-encoding": some("gzip", "br"),
+      "content-type": some("application/grpc", "application/json"),
+      "x-bin": some("%%%", "AAAA")
+    })
+    const path = fc.oneof(fc.constantFrom("/no.such.Service/Rpc", ...Object.values(paths)), text)
+    const frames = fc.array(fc.constantFrom(RawCall.framed(getPlan()), getPlan(), Buffer.of(0, 255, 255, 255, 255)), {
+      maxLength: 2
+    })
+    await fc.assert(
+      fc.asyncProperty(path, headers, frames, async (path, headers, frames) => {
+        const given = Object.fromEntries(Object.entries(headers).filter(([, value]) => value !== undefined))
+        await raw.leave({ path, headers: given, frames }, async () => {
+          expect((await read({})).code).toBe(ok)
+        })
+      }),
+      { numRuns: 300 }
+    )
   })
 
   it("because a stream's deadline was over is counted once", async () => {
