@@ -158,6 +158,9 @@ const tlsCredentials = (tls: TlsOptions): Effect.Effect<ChannelCredentials, Read
     })
   })
 
+/** Of this machine, whatever proxies the environment names. */
+const isLocal = (address: string): boolean => /^(?:localhost|127(?:\.\d+){3}|\[::1\]):/.test(address)
+
 const connectionOptions = (options: ClientOptions): ConnectionOptions => ({
   "grpc.max_receive_message_length": options.maxResponseSize ?? 64 * mebibyte,
   "grpc.max_send_message_length": -1,
@@ -169,6 +172,7 @@ const connectionOptions = (options: ClientOptions): ConnectionOptions => ({
   // What is repeated, and when, is for the client to decide; and its end ends its connections.
   "grpc.enable_retries": 0,
   "grpc.use_local_subchannel_pool": 1,
+  ...(isLocal(options.address) ? { "grpc.enable_http_proxy": 0 } : {}),
   ...(options.tls?.serverName === undefined
     ? {}
     : {

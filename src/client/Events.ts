@@ -2,6 +2,7 @@
  * The events of a channel as one stream that outlives connections. The place in the log is the id of the last event
  * that was given out: a subscription that breaks is opened again right after it, so nothing is lost or repeated.
  */
+import type { NonEmptyArray } from "effect/Array"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -99,9 +100,16 @@ export const make = (source: Source): EventsApi => {
   /** One subscription: it ends when it is lost, and is opened again by whoever asks for it again. */
   const once = (place: Place, giveUpAt: number): Stream.Stream<Signal, ClientError> =>
     Stream.unwrap(
-      Effect.map(source.newestOnce, (head) =>
-        source.subscribe(place.last).pipe(Stream.map(signalsOf(place, head)), Stream.flattenIterable)
-      )
+      Effect.map(source.newestOnce, (head) => {
+        const signals = signalsOf(place, head)
+        // Batch by batch: who looks once for all that has come together would look for each.
+        return source.subscribe(place.last).pipe(
+          Stream.chunks,
+          Stream.map((arrived) => arrived.flatMap(signals)),
+          Stream.filter((batch): batch is NonEmptyArray<Signal> => batch.length > 0),
+          Stream.flattenArray
+        )
+      })
     ).pipe(
       Stream.catch((error) =>
         Stream.unwrap(

@@ -34,11 +34,13 @@ export const make = (calls: UnaryCalls, { newestEvent, subscription }: EventsApi
     )
 
   const look = Effect.fnUntraced(function* (key: string) {
+    // First: tasks that come between this and the next would make a plan of none look done. They never go.
+    const hasTasks = yield* hasTask(key)
     const { isRunning } = yield* calls.isPlanRunning({ key })
     if (isRunning) return Option.none()
     const plan = yield* calls.getPlan({ key })
     if (plan.cancelationDate !== undefined) return Option.some<FinishedPlan>({ plan, outcome: "CANCELED" })
-    if (!(yield* hasTask(key))) return Option.none()
+    if (!hasTasks) return Option.none()
     if (yield* hasTask(key, "STATUS_CANCELED")) return Option.some<FinishedPlan>({ plan, outcome: "CANCELED" })
     const hasFailed = plan.failureDate !== undefined || (yield* hasTask(key, "STATUS_FAILED"))
     return Option.some<FinishedPlan>({ plan, outcome: hasFailed ? "FAILED" : "DONE" })

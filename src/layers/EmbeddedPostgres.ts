@@ -5,7 +5,7 @@
  * The parts are in `embedded/`: the data folder, its lock, the user, the binaries, the cluster, the running server.
  */
 
-import { existsSync } from "node:fs"
+import { existsSync, realpathSync } from "node:fs"
 import * as path from "node:path"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -140,7 +140,9 @@ export const running = (
   dataDir = defaultDataDir()
 ): Effect.Effect<Redacted.Redacted | undefined, EmbeddedPostgresError> =>
   Effect.suspend(() => {
-    const { cluster } = layout(path.resolve(dataDir))
+    const asked = path.resolve(dataDir)
+    // As its server has it: whether a socket's path is short enough is asked of the real one.
+    const { cluster } = layout(existsSync(asked) ? realpathSync(asked) : asked)
     const found = Postmaster.readPidFile(cluster)
     if (found?.status !== "ready" || !Postmaster.isAlive(found.pid)) return Effect.undefined
     const socketDir = Settings.canUseSocket(cluster) ? cluster : undefined

@@ -1,6 +1,6 @@
 /** The HTTP port: /healthz (alive), /readyz (able to serve, or why not) and, when enabled, /metrics. */
 
-import { createServer } from "node:http"
+import { createServer, type Server } from "node:http"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -73,7 +73,16 @@ export const databaseReadiness: Effect.Effect<string | undefined, never, Databas
   })
 })
 
-const layer = ({ address, grpcPort, metrics, port, readiness }: HttpServerOptions) =>
+/** As long as an answer may take. Who has sent half a request by then is not waited for. */
+const grace = "3 seconds"
+
+/** Ends a server: no new connections, then none. Node itself waits for ever for what has not sent its request yet. */
+const end = (server: Server): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => {
+    server.close(() => resume(Effect.void))
+  }).pipe(Effect.timeoutOrElse({ duration: grace, orElse: () => Effect.sync(() => server.closeAllConnections()) }))
+
+const layer = (server: Server, { address, grpcPort, metrics, port, readiness }: HttpServerOptions) =>
   HttpRouter.serve(
     Layer.mergeAll(alive(grpcPort), ready(readiness), metrics === undefined ? unmeasured : measured(metrics)),
     {
@@ -81,7 +90,7 @@ const layer = ({ address, grpcPort, metrics, port, readiness }: HttpServerOption
       disableListenLog: true
     }
   ).pipe(
-    Layer.provideMerge(NodeHttpServer.layer(createServer, { host: address, port })),
+    Layer.provideMerge(NodeHttpServer.layer(() => server, { host: address, port })),
     Layer.catchTag("ServeError", ({ cause }) =>
       Layer.effectContext(
         Effect.fail(new ListenError({ message: cannotListen(`${hostOf(address)}:${port}`, "HTTP", reasonOf(cause)) }))
@@ -94,11 +103,14 @@ const reasonOf = (cause: unknown): string => (cause instanceof Error ? cause.mes
 
 /** Serves until the scope closes. */
 export const serve = (options: HttpServerOptions): Effect.Effect<{ readonly port: number }, ListenError, Scope.Scope> =>
-  Layer.build(layer(options)).pipe(
-    Effect.map((context) => {
-      const { address } = Context.get(context, HttpServer.HttpServer)
-      return { port: address._tag === "UnixPathAddress" ? 0 : address.port }
-    }),
+  Effect.gen(function* () {
+    const server = createServer()
+    const context = yield* Layer.build(layer(server, options))
+    // Before the library ends it, which would wait longer.
+    yield* Effect.addFinalizer(() => end(server))
+    const { address } = Context.get(context, HttpServer.HttpServer)
+    return { port: address._tag === "UnixPathAddress" ? 0 : address.port }
+  }).pipe(
     Effect.catch((error) =>
       Effect.flatMap(portProblem(options.address, options.wantedGrpcPort), (problem) =>
         Effect.fail(

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 import * as Client from "../../src/client/Client.ts"
 import type { ClientOptions } from "../../src/client/ClientOptions.ts"
 import { connect } from "../../src/client/PromiseClient.ts"
@@ -51,6 +51,16 @@ describe("a client", () => {
         expect(plans).toContainEqual(plan)
       })
     ))
+
+  it("asks no proxy for an orchestrator of its own machine", async () => {
+    vi.stubEnv("http_proxy", "http://127.0.0.1:1")
+    vi.stubEnv("no_proxy", "")
+    try {
+      await using((client) => client.queryVersion({}), { retryFor: 0 })
+    } finally {
+      vi.unstubAllEnvs()
+    }
+  })
 
   it("fills in what a query leaves out, in every filter", () =>
     using((client) =>

@@ -6,7 +6,7 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
-import { defaultDataDir } from "../../src/layers/EmbeddedPostgres.ts"
+import { defaultDataDir, running } from "../../src/layers/EmbeddedPostgres.ts"
 import { layout } from "../../src/layers/embedded/DataDir.ts"
 import { isAlive } from "../../src/layers/embedded/Postmaster.ts"
 import * as Harness from "./harness.ts"
@@ -98,6 +98,18 @@ describe("a start", () => {
         const stranger = Redacted.make(`postgresql://${who}@127.0.0.1:${port}/orchestrator`)
         expect((yield* Effect.flip(ask(stranger, "SELECT 1"))).reason._tag).toBe("AuthenticationError")
       }
+    })
+  )
+
+  it.live("through a link is found by whoever looks through it, also where the link alone is short enough", () =>
+    Effect.gen(function* () {
+      const { folder: inside } = yield* folder
+      const long = path.join(inside, "long".repeat(25))
+      const link = path.join(inside, "link")
+      yield* Effect.promise(() => Promise.all([fs.mkdir(long), fs.symlink(long, link)]))
+      const { url } = yield* start(link)
+      const found = yield* running(link)
+      expect(found && Redacted.value(found)).toBe(Redacted.value(url))
     })
   )
 
@@ -227,7 +239,11 @@ describe("a folder is refused", () => {
     Effect.gen(function* () {
       const { dataDir } = yield* shared
       yield* start(dataDir)
-      expect(yield* messageOf(dataDir)).toContain(`in use by another orchestrator, process ${process.pid}`)
+      const inUse = `in use by another orchestrator, process ${process.pid}`
+      expect(yield* messageOf(dataDir)).toContain(inUse)
+      // Nor has this attempt given the folder up to other processes.
+      const other = yield* Effect.flip(hold({ dataDir, settings: Harness.settings }))
+      expect(other.message).toContain(inUse)
     })
   )
 

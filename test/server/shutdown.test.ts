@@ -1,5 +1,7 @@
 /** How a server ends: what runs may end, what streams is told, nothing stays behind. */
+import { once } from "node:events"
 import * as fs from "node:fs/promises"
+import * as net from "node:net"
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest"
 import { layout } from "../../src/layers/embedded/DataDir.ts"
 import { isAlive } from "../../src/layers/embedded/Postmaster.ts"
@@ -118,6 +120,19 @@ describe("a server with a PostgreSQL of its own", () => {
     expect(await call.outcome).toBe("UNAVAILABLE")
   })
 })
+
+it("half a request on the HTTP port holds no server up", async () => {
+  const server = await Program.serve(await Program.envOf(await Program.database()))
+  const port = Number(new URL(server.http).port)
+  const silent = net.connect(port, "127.0.0.1")
+  const half = net.connect(port, "127.0.0.1")
+  await Promise.all([once(silent, "connect"), once(half, "connect")])
+  await new Promise<void>((resolve) => half.write("GET /metrics HTTP/1.1\r\n", () => resolve()))
+  expect(await readiness(server)).toBe(200)
+  expect((await server.stop("SIGTERM")).code).toBe(0)
+  silent.destroy()
+  half.destroy()
+}, 15_000)
 
 it("a second signal ends the server at once, and what runs has no effect", async () => {
   const database = await Program.database()

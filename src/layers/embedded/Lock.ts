@@ -30,23 +30,37 @@ const tryLock = async (file: string) => {
   }
 }
 
+/** The locks of this process. A second one would open and close the file, and with that give up the kernel's first. */
+const heldHere = new Set<string>()
+
+const lockOnce = async (file: string, user: ServerUser | undefined) => {
+  if (heldHere.has(file)) return undefined
+  heldHere.add(file)
+  let database: Awaited<ReturnType<typeof tryLock>>
+  try {
+    const { O_CREAT, O_NOFOLLOW, O_RDWR } = fs.constants
+    const made = await fs.open(file, O_RDWR | O_CREAT | (O_NOFOLLOW ?? 0), 0o600) // no link: it is given away
+    if (user !== undefined) await made.chown(user.uid, user.gid)
+    await made.close()
+    database = await tryLock(file)
+    return database
+  } finally {
+    if (database === undefined) heldHere.delete(file)
+  }
+}
+
 export const acquire = Effect.fnUntraced(function* (
   { dataDir, lock, holder }: Layout,
   user: ServerUser | undefined
 ): Effect.fn.Return<void, EmbeddedPostgresError, Scope.Scope> {
   const held = yield* Effect.acquireRelease(
-    attempt(`lock ${lock}`, async () => {
-      const { O_CREAT, O_NOFOLLOW, O_RDWR } = fs.constants
-      const file = await fs.open(lock, O_RDWR | O_CREAT | (O_NOFOLLOW ?? 0), 0o600) // no link: it is given away
-      if (user !== undefined) await file.chown(user.uid, user.gid)
-      await file.close()
-      return await tryLock(lock)
-    }),
+    attempt(`lock ${lock}`, () => lockOnce(lock, user)),
     (database) =>
       Effect.promise(async () => {
         if (database === undefined) return
         await fs.rm(holder, { force: true }).catch(() => {})
         database.close()
+        heldHere.delete(lock)
       })
   )
   if (held !== undefined) {
