@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import { ComputePlans } from "../../src/services/ComputePlans.ts"
+import { ComputeTasks } from "../../src/services/ComputeTasks.ts"
 import { Functions } from "../../src/services/Functions.ts"
 import { Database } from "../../src/services/store/Database.ts"
 import * as build from "../blackbox/Builders.ts"
@@ -57,6 +58,31 @@ layer(services({ poolSize: 9 }), { excludeTestServices: true })("a call", (it) =
       const log = yield* readLog(as.channel)
       expect(violations(log)).toEqual([])
       expect(log.filter(({ event }) => event.assetKey === plan.key)).toHaveLength(2)
+    })
+  )
+
+  it.effect("that reads one state is run again, whole, when its connection is lost", () =>
+    Effect.gen(function* () {
+      const { as, task } = yield* calls.openChannel
+      const one = task()
+      yield* calls.registerTasks(as, one)
+      const { blocked, connect } = yield* Postgres
+      const holder = yield* connect
+      yield* holder.query("BEGIN")
+      yield* holder.query("LOCK TABLE functions")
+      const reading = yield* Effect.forkChild(
+        calls.outcome(
+          calls.snapshot(
+            as,
+            Effect.flatMap(ComputeTasks, (tasks) => tasks.inputAssets(one.key))
+          )
+        )
+      )
+      const [pid] = yield* blocked(1)
+      yield* terminate(pid as number)
+      while ((yield* blocked(1))[0] === pid) yield* Effect.yieldNow
+      yield* holder.query("ROLLBACK")
+      expect(yield* Fiber.join(reading)).toBe("ok")
     })
   )
 
