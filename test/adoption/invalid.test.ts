@@ -211,7 +211,9 @@ const broken: ReadonlyArray<Broken> = [
     by: `UPDATE public.datasample_datamanagers SET datamanager_key = '${task}' WHERE datasample_key = '94da2e13-21a9-5f8e-a2b1-fc94241d5fe5'`,
     table: "datasamples",
     key: "94da2e13-21a9-5f8e-a2b1-fc94241d5fe5",
-    reason: /datamanagers 23b69f64/
+    reason: /datamanagers 23b69f64/,
+    // A task that was given the sample, with its outputs: it would run on less.
+    more: ["compute_tasks", "models", "performances"]
   },
   {
     what: "a model that no output holds",
@@ -335,6 +337,16 @@ describe("a row that breaks a rule", () => {
     expect(adopted.failure).toBeUndefined()
     expect(await rows(target.url, "SELECT FROM orchestrator.compute_tasks WHERE channel = 'mychannel'")).toHaveLength(9)
     expect((await verify({ ...both, skipInvalid: [...tables] })).failure).toBeUndefined()
+  })
+
+  it("takes the tasks with it that were given it, where it is data", async () => {
+    const old = await oldDatabase()
+    const target = await emptyDatabase()
+    const sample = "94da2e13-21a9-5f8e-a2b1-fc94241d5fe5"
+    await execute(old.url, dropConstraints, `UPDATE public.datasamples SET checksum = '' WHERE key = '${sample}'`)
+    const refused = await adopt({ from: old.url, target: target.url })
+    const tasks = problems(refused.invalidFile).filter(({ table }) => table === "compute_tasks")
+    expect(tasks.map(({ reason }) => reason)).toContain(`refers to datasamples ${sample}, which is left out`)
   })
 
   it("cannot be left out where its file cannot be written", async () => {

@@ -332,10 +332,15 @@ const needs: { readonly [T in AssetTable]?: (row: Row) => ReadonlyArray<Referenc
   compute_tasks: (row) => [
     reference("compute_plans", row.compute_plan_key),
     reference("functions", row.function_key),
-    reference("organizations", row.worker)
+    reference("organizations", row.worker),
+    // Else it would run on less than it was given. What kind of asset a key is of, its row does not say.
+    ...((json(row.inputs) ?? []) as ReadonlyArray<Json>).flatMap(({ assetKey }) =>
+      typeof assetKey === "string" ? [reference("datamanagers", assetKey), reference("datasamples", assetKey)] : []
+    )
   ],
   models: (row) => [reference("compute_tasks", row.compute_task_key)],
-  performances: (row) => [reference("compute_tasks", row.compute_task_key)]
+  performances: (row) => [reference("compute_tasks", row.compute_task_key)],
+  failure_reports: (row) => [reference("compute_tasks", row.asset_key), reference("functions", row.asset_key)]
 }
 
 /** Names what is wrong, with values where they are short. */
