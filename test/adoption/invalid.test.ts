@@ -343,7 +343,8 @@ describe("a row that breaks a rule", () => {
     const old = await oldDatabase()
     const target = await emptyDatabase()
     const sample = "94da2e13-21a9-5f8e-a2b1-fc94241d5fe5"
-    await execute(old.url, dropConstraints, `UPDATE public.datasamples SET checksum = '' WHERE key = '${sample}'`)
+    const nowhere = `UPDATE public.datasample_datamanagers SET datamanager_key = '${task}' WHERE datasample_key = '${sample}'`
+    await execute(old.url, dropConstraints, nowhere)
     const refused = await adopt({ from: old.url, target: target.url })
     const tasks = problems(refused.invalidFile).filter(({ table }) => table === "compute_tasks")
     expect(tasks.map(({ reason }) => reason)).toContain(`refers to datasamples ${sample}, which is left out`)
