@@ -61,9 +61,13 @@ export const migrated = (
     Migrator.waiting(Migrator.migrate(database), config.ORCHESTRATOR_DATABASE_WAIT)
   )
 
+/** A process works on one core: more connections than these would only be taken from other servers. */
+const mostByCores = 8
+
 /** Connections of a process. Workers have a share of the cores each. */
 export const poolSize = (config: AppConfig): number =>
-  config.ORCHESTRATOR_DATABASE_POOL_SIZE ?? Math.ceil(availableParallelism() / config.ORCHESTRATOR_WORKERS) + 8
+  config.ORCHESTRATOR_DATABASE_POOL_SIZE ??
+  Math.min(mostByCores, Math.ceil(availableParallelism() / config.ORCHESTRATOR_WORKERS)) + 8
 
 export const onDatabase = (config: AppConfig, { dataDir, url }: Database): ChosenStore<Migrator.DatabaseUnusable> => ({
   layer: PostgresStore.layer({

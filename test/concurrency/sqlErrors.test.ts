@@ -53,6 +53,7 @@ layer(services({ poolSize: 3 }), { excludeTestServices: true })("an error of Pos
     ["57P02", outOfReach, true],
     ["57P03", outOfReach, true],
     ["25P03", outOfReach, true],
+    ["25P04", outOfReach, true],
     ["28P01", outOfReach, false],
     ["28000", outOfReach, false],
     ["53000", cannotServe, false],

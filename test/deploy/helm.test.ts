@@ -233,6 +233,33 @@ describe.skipIf(helm === undefined)("helm (skipped where there is none, on the P
     })
   })
 
+  it("gives the server, and the Job that migrates, what env and envFrom say, large numbers as they are", () => {
+    const manifests = rendered("everything")
+    for (const kind of ["Deployment", "Job"]) {
+      const [container] = only(manifests, kind).spec.template.spec.containers
+      expect(container.env).toEqual(
+        expect.arrayContaining([
+          { name: "ORCHESTRATOR_GRPC_MAX_REQUEST_SIZE", value: "134217728" },
+          { name: "ORCHESTRATOR_SLOW_CALL", value: "2s" }
+        ])
+      )
+      expect(container.envFrom).toEqual([{ secretRef: { name: "collector" } }])
+    }
+  })
+
+  it("lets out what extraEgress names, beside the database and name resolution", () => {
+    const { egress } = only(rendered("everything"), "NetworkPolicy").spec
+    expect(egress).toHaveLength(3)
+    expect(egress[2]).toEqual({ ports: [{ port: 4318 }] })
+  })
+
+  it("stops the old servers first where it is told to", () => {
+    expect(only(rendered("minimal", "--set", "updateStrategy.type=Recreate"), "Deployment").spec.strategy).toEqual({
+      type: "Recreate"
+    })
+    expect(only(rendered("minimal"), "Deployment").spec.strategy.rollingUpdate).toBeDefined()
+  })
+
   it("writes a file of channels that the server reads", () => {
     const { data } = only(rendered("existing"), "ConfigMap")
     expect(ChannelsFile.parse(data["channels.yaml"])).toMatchObject({
@@ -277,7 +304,8 @@ describe.skipIf(helm === undefined)("helm (skipped where there is none, on the P
     const { containers, volumes } = only(hooks, "Job").spec.template.spec
     expect(containers[0].args).toEqual(["migrate"])
     expect(names).toContain(volumes[0].configMap.name)
-    expect(names).toContain(containers[0].env.at(-3).valueFrom.secretKeyRef.name)
+    const { env } = containers[0]
+    expect(names).toContain(env.find(({ name }: Tree) => name === "DATABASE_PASSWORD").valueFrom.secretKeyRef.name)
   })
 
   it("has a PodDisruptionBudget for several servers only", () => {

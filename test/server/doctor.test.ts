@@ -5,7 +5,7 @@ import { createServer } from "node:net"
 import { join } from "node:path"
 import { expect, it } from "vitest"
 import { execute } from "../support/database.ts"
-import { clientOf } from "../tls/Certificates.ts"
+import { authority, clientOf, serverOf } from "../tls/Certificates.ts"
 import { makePki, one } from "../tls/Pki.ts"
 import * as Program from "./Program.ts"
 
@@ -169,6 +169,21 @@ it("warns of certificates that are not what they are for, and of variables that 
     expect.stringMatching(/^warning {2}CA of MyOrg1MSP \(.*backend.pem\): it is no CA's certificate/)
   ])
   expect(code).toBe(0)
+})
+
+it("looks at the whole chain of the server's certificate, and at its CA", async () => {
+  const pki = await makePki()
+  const over = { notBefore: new Date("2003-01-01"), notAfter: new Date("2004-01-01") }
+  const between = await authority("between", { issuer: pki.serverCa, ...over })
+  const server = await serverOf(between)
+  await pki.write("server.pem", `${server.certificate}${between.certificate}`)
+  await pki.write("server.key", server.key)
+  await pki.write("server-ca.pem", (await authority("server CA", over)).certificate)
+  const { code, findings } = await doctor({ ...Program.freePorts, ...pki.env })
+  expect(findings["server certificate"]).toMatch(/^warning: valid until /)
+  expect(findings["server certificate chain (CN=between)"]).toMatch(/^problem: expired on .* 2004 GMT/)
+  expect(findings[`server CA (${pki.path("server-ca.pem")})`]).toMatch(/^problem: expired on .* 2004 GMT/)
+  expect(code).toBe(1)
 })
 
 it("says what the database will not do", async () => {

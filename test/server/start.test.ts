@@ -12,6 +12,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from "vitest"
 import * as EmbeddedPostgres from "../../src/layers/EmbeddedPostgres.ts"
 import { layout } from "../../src/layers/embedded/DataDir.ts"
 import * as Build from "../blackbox/Builders.ts"
+import * as Drivers from "../blackbox/Drivers.ts"
 import { execute } from "../support/database.ts"
 import { makePki } from "../tls/Pki.ts"
 import * as Gate from "./Gate.ts"
@@ -112,6 +113,17 @@ describe("a command on the database alone needs no file of channels", () => {
     })
   })
 
+  it("events tail prints a client's text on one line, with nothing that a terminal obeys", async () => {
+    const env = await Program.envOf(await Program.database())
+    const client = (await Program.serve(env)).client()
+    await client.registerOrganization()
+    const { key } = await Drivers.aTaskIn(client, "STATUS_EXECUTING")
+    const log = "gone\n2026-01-01 forged \u001b[2J\u009b31m é"
+    await client.applyTaskAction({ computeTaskKey: key, action: "TASK_ACTION_CANCELED", log })
+    const { stdout } = await Program.run(env, "events", "tail", "mychannel").exited
+    expect(stdout).toContain(" (gone\\u000a2026-01-01 forged \\u001b[2J\\u009b31m é)\n")
+  })
+
   it("events tail ends when nobody reads it any more", async () => {
     const env = await Program.envOf(await Program.database())
     const server = await Program.serve(env)
@@ -142,6 +154,24 @@ describe("a command on the database alone needs no file of channels", () => {
       code: 1,
       stderr: expect.stringMatching(/^the database's schema is 0 of \d: run migrate/)
     })
+  })
+})
+
+describe("a role that owns the schema, and may make no other in its database,", () => {
+  it("serves where the schema is migrated", async () => {
+    const database = await Program.database()
+    await execute(database.adminUrl, `ALTER DATABASE ${database.name} OWNER TO postgres`)
+    await (await Program.serve(await Program.envOf(database))).client().registerOrganization()
+  })
+
+  it("migrates where the schema is empty", async () => {
+    const database = await Program.emptyDatabase()
+    await execute(
+      database.adminUrl,
+      `ALTER DATABASE ${database.name} OWNER TO postgres`,
+      "CREATE SCHEMA orchestrator AUTHORIZATION orchestrator"
+    )
+    await (await Program.serve(await Program.envOf(database))).client().registerOrganization()
   })
 })
 

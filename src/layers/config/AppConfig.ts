@@ -242,7 +242,7 @@ export const settings = {
   ORCHESTRATOR_DATABASE_POOL_SIZE: setting(
     integer(3, 1000),
     undefined as number | undefined,
-    "8 more than its share of the machine's cores",
+    "8 more than its share of the machine's cores, 16 at most",
     "the most connections to the database that each process makes"
   ),
   OTEL_EXPORTER_OTLP_ENDPOINT: setting(

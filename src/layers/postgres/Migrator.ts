@@ -59,9 +59,9 @@ const minimumVersion = 150_000
 /** 1869767528 is "orch" in ASCII, as in append_events; the second number tells this lock from a channel's. */
 const lock = "pg_advisory_lock(1869767528 + 1, 0)"
 
-const bookkeeping = /* sql */ `
-CREATE SCHEMA IF NOT EXISTS orchestrator;
-CREATE TABLE IF NOT EXISTS orchestrator.migrations (
+/** Not where it is there: PostgreSQL would want the right to make another, of a role that may own this one alone. */
+const makeSchema = "CREATE SCHEMA orchestrator"
+const makeBookkeeping = /* sql */ `CREATE TABLE IF NOT EXISTS orchestrator.migrations (
   id integer PRIMARY KEY,
   name text NOT NULL,
   oldest_server integer NOT NULL,
@@ -188,7 +188,9 @@ const run = (
 
       yield* checkServer(connection)
       yield* connection.query(`SELECT ${lock}`)
-      yield* script(bookkeeping)
+      const { rows: schemas } = yield* connection.query("SELECT to_regnamespace('orchestrator') IS NOT NULL AS there")
+      if (schemas[0]?.there !== true) yield* connection.query(makeSchema)
+      yield* connection.query(makeBookkeeping)
       const { rows } = yield* connection.query("SELECT id, oldest_server FROM migrations ORDER BY id")
       const newer = needsNewer(rows, steps.length)
       if (newer !== undefined) return yield* new DatabaseUnusable({ message: newer })

@@ -55,8 +55,8 @@ export const isFollowUp = (error: SqlError): boolean => fieldsOf(error).code ===
 /** Whether the connection was lost: a statement in flight may have been carried out. */
 export const isConnectionLoss = (error: SqlError): boolean => {
   const code = fieldsOf(error).code
-  // 57P01 to 57P05: shut down, crashed, starting up, dropped, idle; 25P03: idle in transaction for too long.
-  return error.reason._tag === "ConnectionError" || (code !== undefined && /^(08|57P0[1-5]|25P03)/.test(code))
+  // 57P01 to 57P05: shut down, crashed, starting up, dropped, idle; 25P03, 25P04: a transaction idle, or open, for too long.
+  return error.reason._tag === "ConnectionError" || (code !== undefined && /^(08|57P0[1-5]|25P0[34])/.test(code))
 }
 
 /** What the operating system says of a database that is not there, or not to be reached. */

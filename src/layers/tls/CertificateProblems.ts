@@ -14,6 +14,9 @@ export const periodProblem = (certificate: X509Certificate, now: number): string
       ? `expired on ${certificate.validTo}: put a new one in its place`
       : undefined
 
+/** Its subject, in a line. */
+export const nameOf = ({ subject }: X509Certificate): string => (subject ?? "").replaceAll("\n", ", ")
+
 /** Why clients would not take it for a server's. */
 export const serverProblem = ({ keyUsage, subjectAltName }: X509Certificate): string | undefined => {
   const usages: ReadonlyArray<string> | undefined = keyUsage
@@ -41,6 +44,14 @@ export const certificateProblems = (files: TlsFiles, now: number): ReadonlyArray
   ...[periodProblem(files.own, now), serverProblem(files.own)].flatMap((problem) =>
     problem === undefined ? [] : [`the server's certificate: ${problem}`]
   ),
+  ...files.intermediates.flatMap((certificate) => {
+    const problem = periodProblem(certificate, now)
+    return problem === undefined ? [] : [`the server's certificate chain, ${nameOf(certificate)}: ${problem}`]
+  }),
+  ...files.serverCas.flatMap(({ certificate, file }) => {
+    const problem = periodProblem(certificate, now)
+    return problem === undefined ? [] : [`${file}: ${problem}`]
+  }),
   ...[...files.organizations.values()].flat().flatMap(({ certificate, file }) => {
     const problem = periodProblem(certificate, now) ?? caProblem(certificate)
     return problem === undefined ? [] : [`${file}: ${problem}`]

@@ -35,9 +35,13 @@ export interface TlsFiles {
   readonly certificate: Buffer
   /** The first of it, the server's own. */
   readonly own: X509Certificate
+  /** The others of it, which lead from there to a CA that clients know. */
+  readonly intermediates: ReadonlyArray<X509Certificate>
   readonly key: Buffer
   /** Every CA that a client's certificate may come from, as PEM. */
   readonly trusted: ReadonlyArray<string>
+  /** The server's own, among them. */
+  readonly serverCas: ReadonlyArray<CaCertificate>
   /** By organization. */
   readonly organizations: ReadonlyMap<string, ReadonlyArray<CaCertificate>>
   /** Changes when any of the files does. */
@@ -178,10 +182,10 @@ interface Found {
 const find = (paths: NamedPaths): Effect.Effect<Found> =>
   Effect.gen(function* () {
     const problems: Array<Problem> = []
-    const certificates = yield* using(problems, "ORCHESTRATOR_TLS_CERT_PATH", paths.certificate, (content) => ({
-      content,
-      own: certificatesIn(content)[0] as X509Certificate
-    }))
+    const certificates = yield* using(problems, "ORCHESTRATOR_TLS_CERT_PATH", paths.certificate, (content) => {
+      const [own, ...intermediates] = certificatesIn(content)
+      return { content, own: own as X509Certificate, intermediates }
+    })
     const key = yield* using(problems, "ORCHESTRATOR_TLS_KEY_PATH", paths.key, (content) => {
       const privateKey = privateKeyIn(content)
       if (certificates?.own.checkPrivateKey(privateKey) === false)
@@ -198,7 +202,7 @@ const find = (paths: NamedPaths): Effect.Effect<Found> =>
       problems.push({ variable: folder, why: `${paths.clientCaFolder}: it holds no folder of an organization` })
     }
     if (problems.length > 0 || certificates === undefined || key === undefined) return { files: undefined, problems }
-    const { content: certificate, own } = certificates
+    const { content: certificate, intermediates, own } = certificates
     const refused = refusedByTls({ cert: certificate, key, ca: [...trusted] })
     if (refused !== undefined) {
       const why = `TLS cannot use the certificates: ${refused}`
@@ -210,7 +214,10 @@ const find = (paths: NamedPaths): Effect.Effect<Found> =>
       for (const one of cas) hash.update(one.certificate.raw)
     }
     const fingerprint = hash.update(trusted.join("")).digest("hex")
-    return { files: { certificate, own, key, trusted, organizations, fingerprint }, problems }
+    return {
+      files: { certificate, own, intermediates, key, trusted, serverCas, organizations, fingerprint },
+      problems
+    }
   })
 
 /** All files, or everything that is wrong with them. */

@@ -203,7 +203,14 @@ const tail = Command.make(
       Effect.gen(function* () {
         const config = yield* withoutChannels
         yield* Effect.flatMap(databaseToSee(config), (url) =>
-          EventsTail.tail({ url, channel: channel as ChannelName, after, json, follow })
+          EventsTail.tail({
+            url,
+            earlyLockRelease: config.ORCHESTRATOR_EARLY_LOCK_RELEASE,
+            channel: channel as ChannelName,
+            after,
+            json,
+            follow
+          })
         ).pipe(Effect.provide(logsBeside(config)))
       })
     ).pipe(Effect.raceFirst(readerGone))

@@ -10,7 +10,7 @@ import {
   settings
 } from "../../layers/config/AppConfig.ts"
 import * as Migrator from "../../layers/postgres/Migrator.ts"
-import { caProblem, missingCas, periodProblem, serverProblem } from "../../layers/tls/CertificateProblems.ts"
+import { caProblem, missingCas, nameOf, periodProblem, serverProblem } from "../../layers/tls/CertificateProblems.ts"
 import type { TlsFiles } from "../../layers/tls/TlsFiles.ts"
 import { addressOf, poolSize } from "../ChosenStore.ts"
 import { grpcPortHeader } from "../HttpServer.ts"
@@ -50,6 +50,10 @@ const warningOf = (what: string, problem: string | undefined): ReadonlyArray<Fin
 const certificates = (files: TlsFiles, now: number): ReadonlyArray<Finding> => [
   certificateFinding("server certificate", files.own, now),
   ...warningOf("server certificate", serverProblem(files.own)),
+  ...files.intermediates.map((certificate) =>
+    certificateFinding(`server certificate chain (${nameOf(certificate)})`, certificate, now)
+  ),
+  ...files.serverCas.map(({ certificate, file }) => certificateFinding(`server CA (${file})`, certificate, now)),
   ...[...files.organizations].flatMap(([organization, cas]) =>
     cas.flatMap(({ certificate, file }) => {
       const what = `CA of ${organization} (${file})`

@@ -17,6 +17,8 @@ import { CommittedEvents } from "../../services/Transaction.ts"
 
 export interface TailOptions {
   readonly url: Redacted.Redacted
+  /** Whether the servers of the database have it: then what is printed is waited for until it is durable. */
+  readonly earlyLockRelease: boolean
   readonly channel: ChannelName
   /** The id of the event after which to begin; none begins with the first. */
   readonly after: Option.Option<string>
@@ -31,11 +33,15 @@ const dateOf = (event: Event): string => {
   return `${iso}.${String(Math.floor(nanos / 1000)).padStart(6, "0")}Z`
 }
 
+/** A client's text: on one line, and nothing that a terminal would obey. */
+const printable = (text: string): string =>
+  text.replace(/[\p{Cc}\u2028\u2029]/gu, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`)
+
 const line = (event: Event): string => {
   const status = event.asset !== undefined && "status" in event.asset.value ? ` ${event.asset.value.status}` : ""
   const reason = event.metadata.get("reason")
   return `${dateOf(event)} ${event.id} ${event.eventKind} ${event.assetKind} ${event.assetKey}${status}${
-    reason === undefined ? "" : ` (${reason})`
+    reason === undefined ? "" : ` (${printable(reason)})`
   }`
 }
 
@@ -78,7 +84,9 @@ export const tail = (options: TailOptions) =>
     Effect.provide(
       EventHub.layer({ ring: { maxEvents: 1000, maxBytes: 16 * 1024 * 1024 }, batchSize: 500 }).pipe(
         Layer.provideMerge(Layer.mergeAll(CommittedEvents.layer, EventCodec.layer)),
-        Layer.provideMerge(PostgresStore.layer({ url: options.url, poolSize: 3 }))
+        Layer.provideMerge(
+          PostgresStore.layer({ url: options.url, poolSize: 3, earlyLockRelease: options.earlyLockRelease })
+        )
       )
     )
   )

@@ -101,3 +101,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if and .Values.orchestrator.verifyClientMSPID (not $tls.mtls.enabled) }}{{ fail "orchestrator.verifyClientMSPID: it needs orchestrator.tls.mtls.enabled" }}{{ end }}
 {{- if and .Values.orchestrator.verifyClientMSPID (not $tls.mtls.clientCACerts) }}{{ fail "orchestrator.verifyClientMSPID: it needs orchestrator.tls.mtls.clientCACerts" }}{{ end }}
 {{- end }}
+
+{{/* Further variables of the server. Numbers as JSON has them: as texts, large ones would get an exponent. */}}
+{{- define "orchestrator.extraEnv" -}}
+{{- range $name, $value := .Values.orchestrator.env }}
+- name: {{ $name }}
+  value: {{ ternary $value (toJson $value) (kindIs "string" $value) | quote }}
+{{- end }}
+{{- end }}
