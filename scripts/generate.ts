@@ -94,8 +94,12 @@ const withStrictReading = (code: string, strictReader: string): string => {
   const reader = 'import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";\n'
   const decoders = code.split("const end = length === undefined").length - 1
   if (decoders === 0 && !code.includes("decode(")) return code
+  const inner = "decode(reader, reader.uint32())"
+  const messages = code.split(inner).length - 1
+  const names = messages === 0 ? "checkEnd, readTag" : "checkEnd, readLength, readTag"
   const steps = [
-    [reader, `${reader}import { checkEnd, readTag } from "${strictReader}";\n`, 1],
+    [reader, `${reader}import { ${names} } from "${strictReader}";\n`, 1],
+    [inner, "decode(reader, readLength(reader))", messages],
     ["const tag = reader.uint32();", "const tag = readTag(reader);", decoders],
     [
       "        if ((tag & 7) === 4 || tag === 0) {\n          break;\n        }\n        reader.skip(tag & 7);\n      }\n      return message;\n",

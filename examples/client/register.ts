@@ -83,7 +83,6 @@ const program = Effect.gen(function* () {
   yield* client.applyFunctionAction({ functionKey: fn.key, action: "FUNCTION_ACTION_BUILDING" })
   yield* client.updateFunction({ key: fn.key, name: fn.name, image: file("train-image") })
   yield* client.applyFunctionAction({ functionKey: fn.key, action: "FUNCTION_ACTION_READY" })
-  for (const { key, rank } of tasks) console.log(`rank ${rank}: ${(yield* client.getTask({ key })).status}`)
 
   console.log("the plan is", (yield* client.waitForPlan(plan.key)).outcome)
 })

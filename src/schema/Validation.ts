@@ -52,6 +52,30 @@ export const violations = <A, I>(
   return Result.isFailure(decoded) ? violationsOf(decoded.failure, at) : []
 }
 
+/** Of a message with more items than this the first wrong field is told: to find and name all could take minutes. */
+const maxItems = 10_000
+
+/** How many items the lists and maps of a message have, counted up to one too many. */
+const countItems = (value: unknown, before = 0): number => {
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return before
+  const isList = Array.isArray(value) || value instanceof Map
+  let count = before
+  for (const item of isList ? value.values() : Object.values(value)) {
+    if (isList) count++
+    if (count > maxItems) return count
+    count = countItems(item, count)
+  }
+  return count
+}
+
+/** Decodes a message, and finds all that is wrong with it, or the first where it is too large for that. */
+const decoder = <A, I>(schema: Schema.Codec<A, I>) => {
+  const all = Schema.decodeUnknownResult(schema, { errors: "all" })
+  const first = Schema.decodeUnknownResult(schema, { errors: "first" })
+  return (message: unknown): Result.Result<A, Schema.SchemaError> =>
+    (countItems(message) > maxItems ? first : all)(message)
+}
+
 type Leaf = string | number | boolean | bigint | undefined | ReadonlyMap<unknown, unknown> | ReadonlyArray<unknown>
 
 /** An input as it comes off the wire: messages in it may be unset, whatever the rules want. */
@@ -68,7 +92,7 @@ export const make = <A, I>(
   schema: Schema.Codec<A, I>,
   rules?: (message: Message<I>) => ReadonlyArray<FieldViolation>
 ): ((message: Message<NoInfer<I>>) => Effect.Effect<A, InvalidAsset>) => {
-  const decode = Schema.decodeUnknownResult(schema, { errors: "all" })
+  const decode = decoder(schema)
   return (message) => Effect.suspend(() => check(asset, decode(message), rules?.(message) ?? []))
 }
 
@@ -78,9 +102,12 @@ export const makeItem = <A, I>(
   list: string,
   schema: Schema.Codec<A, I>
 ): ((message: Message<NoInfer<I>>, index: number) => Effect.Effect<A, InvalidAsset>) => {
-  const decode = Schema.decodeUnknownResult(schema, { errors: "all" })
+  const decode = decoder(schema)
   return (message, index) => Effect.suspend(() => check(asset, decode(message), [], [list, index]))
 }
+
+/** With more wrong fields than this the rest of a batch is not looked at. */
+const maxViolations = 10_000
 
 /** Items that are checked without a break: others get their turn between. */
 const itemsPerTurn = 100
@@ -92,7 +119,7 @@ export const makeBatch = <A, I>(
   schema: Schema.Codec<A, I>,
   rules: (message: Message<NoInfer<I>>) => ReadonlyArray<FieldViolation>
 ): ((messages: ReadonlyArray<Message<NoInfer<I>>>) => Effect.Effect<ReadonlyArray<A>, InvalidAsset>) => {
-  const decode = Schema.decodeUnknownResult(schema, { errors: "all" })
+  const decode = decoder(schema)
   return Effect.fnUntraced(function* (messages) {
     const items: Array<A> = []
     const found: Array<FieldViolation> = []
@@ -104,6 +131,10 @@ export const makeBatch = <A, I>(
       else found.push(...violationsOf(decoded.failure, [list, index]))
       for (const { description, field } of rules(message))
         ruled.push({ field: `${list}[${index}].${field}`, description })
+      if (found.length + ruled.length > maxViolations && index + 1 < messages.length) {
+        ruled.push({ field: `${list}[${index + 1}]`, description: "not looked at, too much is wrong before it" })
+        break
+      }
     }
     const all = together(found, ruled)
     return all.length === 0 ? items : yield* InvalidAsset.fields(asset, all)

@@ -11,7 +11,8 @@ const unitMillis: Record<string, number> = { H: 3_600_000, M: 60_000, S: 1000, m
 const maxMillis = 2 ** 31 - 1
 
 const overflows = (timeout: unknown): boolean => {
-  const match = /^(\d{1,8})\s*([HMSmun])$/.exec(String(timeout))
+  // As grpc-js finds it, wherever in the header.
+  const match = /(\d{1,8})\s*([HMSmun])/.exec(String(timeout))
   return match !== null && Number(match[1]) * (unitMillis[match[2] as string] as number) > maxMillis
 }
 

@@ -1,4 +1,5 @@
 /** The gRPC server: the contract's services with the middleware, health and reflection; its start and orderly end. */
+import { constants } from "node:http2"
 import {
   type MethodDefinition as GrpcMethod,
   type ServiceDefinition as GrpcService,
@@ -21,10 +22,12 @@ import * as EventLoopDelay from "./EventLoopDelay.ts"
 import { watchConnections } from "./FailedConnections.ts"
 import { clampDeadlines } from "./FarDeadlines.ts"
 import { Health } from "./Health.ts"
+import { HeldBytes } from "./HeldBytes.ts"
 import { tellOfRefusals } from "./LibraryRefusals.ts"
 import * as Middleware from "./Middleware.ts"
 import { cannotListen, hostOf, ListenError } from "./Ports.ts"
 import { addReflection } from "./Reflection.ts"
+import { RequestBodies } from "./RequestBodies.ts"
 import type { Service } from "./Rpc.ts"
 
 export interface GrpcServerOptions extends Middleware.MiddlewareOptions {
@@ -61,6 +64,9 @@ export const optionsOf = (values: Values): Omit<GrpcServerOptions, "address" | "
   maxEventLoopDelay: values.ORCHESTRATOR_MAX_EVENT_LOOP_DELAY
 })
 
+/** Bytes of answers that clients have not taken yet, all together. */
+const maxUnread = 512 * 1024 * 1024
+
 export interface GrpcServer {
   readonly port: number
 }
@@ -73,7 +79,9 @@ export const make = (
   Effect.gen(function* () {
     const context = yield* Effect.context<Channels | ClientIdentity | Transaction | EventHub>()
     const hub = yield* EventHub
+    const bodies = new RequestBodies(options.maxRequestSize, options.callTimeout)
     const server = new Server({
+      interceptors: [bodies.interceptor],
       "grpc.max_receive_message_length": options.maxRequestSize,
       "grpc.max_send_message_length": -1,
       // A peer that is gone without a word is found by pings, also while nothing is sent to it.
@@ -82,7 +90,9 @@ export const make = (
     })
     const room = {
       admission: new Admission(options.limits, context),
-      eventLoop: yield* EventLoopDelay.watch(options.maxEventLoopDelay)
+      eventLoop: yield* EventLoopDelay.watch(options.maxEventLoopDelay),
+      bodies,
+      unread: new HeldBytes(maxUnread, (stream) => stream.close(constants.NGHTTP2_CANCEL))
     }
     const middleware = Middleware.make(options, room, context)
     const methods = new Map<string, CallMetrics>()
@@ -95,6 +105,7 @@ export const make = (
 
     const bound = bind(server, options, () => {
       clampDeadlines(server)
+      bodies.watch(server)
       tellOfRefusals(server, methods, context)
       watchConnections(server, context)
     })

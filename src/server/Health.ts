@@ -6,7 +6,7 @@ import { type Server, type ServerWritableStream, status, type UntypedServiceImpl
 import { HealthImplementation } from "grpc-health-check"
 import { plainStatus } from "./Status.ts"
 
-type Watch = ServerWritableStream<unknown, unknown>
+type Watch = ServerWritableStream<{ readonly service: string }, unknown>
 
 export class Health {
   private readonly implementation: HealthImplementation
@@ -26,7 +26,9 @@ export class Health {
         watch: (call: Watch) => {
           this.watchers.add(call)
           call.on("cancelled", () => this.watchers.delete(call))
-          watch(call)
+          // The library would keep every name that it was ever asked for. There will be no others.
+          if (this.names.includes(call.request.service)) watch(call)
+          else call.write({ status: "SERVICE_UNKNOWN" })
         }
       })
     }

@@ -17,7 +17,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as References from "effect/References"
-import { strictReader } from "../layers/wire/StrictReader.ts"
+import { requestReader, TooManyParts } from "../layers/wire/StrictReader.ts"
 import { DeadlineExceeded, ResourceExhausted, Unavailable } from "../schema/OrchestratorError.ts"
 import { Channels } from "../services/Channels.ts"
 import { type ClientCertificate, ClientIdentity } from "../services/ClientIdentity.ts"
@@ -30,8 +30,10 @@ import * as CallHeaders from "./CallHeaders.ts"
 import { type LoggedCall, logCall } from "./CallLog.ts"
 import type { CallMetrics } from "./CallMetrics.ts"
 import type { EventLoopDelay } from "./EventLoopDelay.ts"
-import { deliver, resetUnread } from "./EventStream.ts"
+import { deliver, http2StreamOf, resetUnread } from "./EventStream.ts"
+import type { HeldBytes } from "./HeldBytes.ts"
 import { isAnswered, reachedHandler } from "./LibraryRefusals.ts"
+import type { RequestBodies } from "./RequestBodies.ts"
 import type { MethodDefinition, Query, Read, ReadsOneState, Rpc, Subscribe, Write } from "./Rpc.ts"
 import { type CallStatus, plainStatus, statusOf } from "./Status.ts"
 
@@ -50,6 +52,9 @@ export interface MiddlewareOptions {
 export interface Room {
   readonly admission: Admission
   readonly eventLoop: EventLoopDelay
+  readonly bodies: RequestBodies
+  /** Of answers that their clients have not taken. */
+  readonly unread: HeldBytes
 }
 
 type Services = Transaction | Channels | ClientIdentity
@@ -57,6 +62,9 @@ type Services = Transaction | Channels | ClientIdentity
 /** What follows a message that takes a while to be decoded or encoded: others get their turn first. */
 const inTurn = <A, E, R>(bytes: number, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   bytes < 256 * 1024 ? effect : Effect.andThen(Effect.yieldNow, effect)
+
+/** Answers that go out at once, unless their client is odd. */
+const atOnce = 16 * 1024
 
 /** OpenTelemetry's rule for spans of gRPC servers: other statuses are no errors of theirs. */
 const serverErrors: ReadonlySet<status> = new Set([
@@ -74,7 +82,7 @@ const lastWords = Duration.millis(200)
 /** Makes grpc-js handlers of the handlers of rpcs. */
 export const make = (
   options: MiddlewareOptions,
-  { admission, eventLoop }: Room,
+  { admission, bodies, eventLoop, unread }: Room,
   context: Context.Context<Services>
 ) => {
   const channels = Context.get(context, Channels)
@@ -103,8 +111,11 @@ export const make = (
 
   const decode = (method: MethodDefinition, bytes: Uint8Array) =>
     Effect.try({
-      try: () => method.requestType.decode(strictReader(bytes) as never) as never,
-      catch: (cause) => new Undecodable("the request cannot be decoded: it is no message of this rpc", { cause })
+      try: () => method.requestType.decode(requestReader(bytes) as never) as never,
+      catch: (cause) =>
+        cause instanceof TooManyParts
+          ? new ResourceExhausted({ message: `the request is too large: ${cause.message}, send less at once` })
+          : new Undecodable("the request cannot be decoded: it is no message of this rpc", { cause })
     })
 
   /** The answer's bytes. In a transaction, it is encoded and measured before the commit. */
@@ -148,6 +159,15 @@ export const make = (
         return counted(written, metrics, () => isCommitted)
       }
     }
+  }
+
+  /** An answer stays in memory until its client has taken it. */
+  const holdUntilRead = (call: Parameters<typeof http2StreamOf>[0], bytes: number): void => {
+    if (bytes < atOnce) return
+    const stream = http2StreamOf(call)
+    if (stream === undefined || stream.closed) return
+    unread.add(stream, bytes)
+    stream.once("close", () => unread.release(stream))
   }
 
   const counted = <A, E, R>(call: Effect.Effect<A, E, R>, metrics: CallMetrics, isCommitted = () => false) =>
@@ -197,6 +217,7 @@ export const make = (
       metrics: CallMetrics
     ): handleUnaryCall<Buffer, Uint8Array> =>
     (call, callback) => {
+      bodies.received(call)
       if (isAnswered(call)) return
       const begun = metrics.begun()
       const id = CallHeaders.requestId(call.metadata)
@@ -231,6 +252,7 @@ export const make = (
         if (bytes === null) return callback(how)
         metrics.answered(1)
         callback(null, bytes)
+        holdUntilRead(call, bytes.length)
       }
       const handle = { end: () => {} }
       running.add(handle)
@@ -251,6 +273,7 @@ export const make = (
       metrics: CallMetrics
     ): handleServerStreamingCall<Buffer, Uint8Array> =>
     (call) => {
+      bodies.received(call)
       if (isAnswered(call)) return
       reachedHandler(call)
       const begun = metrics.begun()

@@ -17,6 +17,7 @@ import {
   type Conflict,
   type Internal,
   InvalidAsset,
+  ResourceExhausted,
   type StoredDataInvalid,
   Unavailable
 } from "../schema/OrchestratorError.ts"
@@ -53,6 +54,8 @@ export interface TransactionOptions {
   readonly retryBudget: Duration.Duration
   /** The largest event that consumers take, in bytes. */
   readonly maxEventSize: number
+  /** All events of a transaction in bytes, at most: they are held until they are written. Left out: 256 MiB. */
+  readonly maxEventsSize?: number
 }
 
 /** Room in every event for what a later change of state adds to its asset. */
@@ -72,7 +75,7 @@ export class Transaction extends Context.Service<
     /**
      * Runs a service's effect in one transaction of the caller's channel. Run again from the start when it is lost to a
      * concurrent one, until the retry budget is used up; then it fails with Unavailable. InvalidAsset when an event would be
-     * larger than consumers take. `finish` makes the answer of what the service gave, before the commit: when it fails,
+     * larger than consumers take, ResourceExhausted when all of them together would be too large. `finish` makes the answer of what the service gave, before the commit: when it fails,
      * nothing stays. Without it the answer is what the service gave.
      */
     readonly write: <A, E, R, B = A, E2 = never>(
@@ -81,7 +84,14 @@ export class Transaction extends Context.Service<
     ) => Effect.Effect<
       // What is expected of the answer does not make it so.
       NoInfer<B>,
-      Exclude<E, Contended> | E2 | InvalidAsset | Conflict | Unavailable | Internal | StoredDataInvalid,
+      | Exclude<E, Contended>
+      | E2
+      | InvalidAsset
+      | ResourceExhausted
+      | Conflict
+      | Unavailable
+      | Internal
+      | StoredDataInvalid,
       Exclude<R, UnitOfWork> | RequestContext
     >
     /**
@@ -103,11 +113,13 @@ export class Transaction extends Context.Service<
         const codec = yield* EventCodec
         const committedEvents = yield* CommittedEvents
         const spans = yield* Tracing
+        const maxEventsSize = options.maxEventsSize ?? 256 * 1024 * 1024
         const budget = Duration.toMillis(options.retryBudget)
 
         const prepare = (channel: ChannelName) => (events: ReadonlyArray<NewEvent>) =>
           Effect.gen(function* () {
             const prepared: Array<PreparedEvent> = []
+            let total = 0
             for (const event of events) {
               // Many events take a while: others get their turn, and a call that was cancelled meanwhile ends here.
               if (prepared.length % eventsPerTurn === eventsPerTurn - 1) yield* Effect.yieldNow
@@ -118,6 +130,8 @@ export class Transaction extends Context.Service<
               if (event.bounded && size > options.maxEventSize - spareBytes) {
                 return yield* tooLarge(key, size, options.maxEventSize)
               }
+              total += size
+              if (total > maxEventsSize) return yield* tooManyBytes(maxEventsSize)
               prepared.push({ event, id, assetKey: key, message })
             }
             return prepared
@@ -196,6 +210,11 @@ const transactionSpan = (run: number): SpanOptions => ({
 
 const isContended = (error: unknown): error is Contended =>
   typeof error === "object" && error !== null && "_tag" in error && error._tag === "Contended"
+
+const tooManyBytes = (bound: number): ResourceExhausted =>
+  new ResourceExhausted({
+    message: `the events of this call would have more than ${bound} bytes: register less at once, or what has shorter permissions and metadata`
+  })
 
 const tooLarge = (key: string, size: number, bound: number): InvalidAsset =>
   InvalidAsset.because(

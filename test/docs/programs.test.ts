@@ -1,5 +1,5 @@
 /** The programs of the documentation, run as their readers run them: each on its own, with the package by its name. */
-import { execFile, spawn } from "node:child_process"
+import { type ChildProcess, execFile, spawn } from "node:child_process"
 import { mkdtemp, readFile, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
@@ -72,6 +72,12 @@ interface Running {
   readonly printed: () => string
 }
 
+const started = new Set<ChildProcess>()
+// Also where a test fails before it ends its own: a process that runs on keeps the whole run from ending.
+afterAll(() => {
+  for (const child of started) child.kill("SIGKILL")
+})
+
 /** Starts a program that runs on, and waits until it has printed this. */
 const running = async (program: string, pattern: RegExp, its: NodeJS.ProcessEnv = {}): Promise<Running> => {
   const child = spawn(process.execPath, args(program), {
@@ -79,6 +85,7 @@ const running = async (program: string, pattern: RegExp, its: NodeJS.ProcessEnv 
     env: { ...env, ...its },
     stdio: ["ignore", "pipe", "inherit"]
   })
+  started.add(child)
   let printed = ""
   const ended = new Promise<number | null>((done) => child.on("close", done))
   await new Promise<void>((done, failed) => {

@@ -39,6 +39,8 @@ const identity = { mspid: "MyOrg1MSP", channel: "mychannel" }
 export interface RawClient extends AsyncDisposable {
   readonly session: http2.ClientHttp2Session
   readonly call: (request: RawRequest) => Promise<RawAnswer>
+  /** Begins a request that stays unfinished, and waits for what is said of it. */
+  readonly begin: (request: RawRequest, part?: Buffer) => Promise<Pick<RawAnswer, "metadata">>
   /** Sends a request, gives others a turn, and takes it back. */
   readonly leave: (request: RawRequest, turn: () => Promise<unknown>) => Promise<void>
   /** Sends a request, and takes it back at once. */
@@ -60,6 +62,15 @@ export const connect = async (address: string, settings: http2.Settings = {}): P
       ...headers
     })
     return stream.on("error", () => {})
+  }
+
+  const begin: RawClient["begin"] = async (request, part) => {
+    const stream = open(request)
+    if (part !== undefined) stream.write(part)
+    const [metadata] = await once(stream, "response")
+    stream.resume()
+    stream.close()
+    return { metadata }
   }
 
   const leave: RawClient["leave"] = async (request, turn) => {
@@ -105,6 +116,7 @@ export const connect = async (address: string, settings: http2.Settings = {}): P
 
   return {
     session,
+    begin,
     call,
     leave,
     reset,

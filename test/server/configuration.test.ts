@@ -44,7 +44,7 @@ const known: Env = {
   LOG_SQL_VERBOSE: "false",
   METRICS_ENABLED: "false",
   ORCHESTRATOR_CHANNEL_CONFIG: "two development channels, with the embedded database only",
-  ORCHESTRATOR_DATABASE_POOL_SIZE: "8 more than its share of the machine's cores",
+  ORCHESTRATOR_DATABASE_POOL_SIZE: "8 more than its share of the machine's cores, 16 at most",
   ORCHESTRATOR_DATABASE_URL: "an embedded PostgreSQL",
   ORCHESTRATOR_DATA_DIR: "in the user's data folder",
   ORCHESTRATOR_GRPC_KEEPALIVE_POLICY_MIN_TIME: "30s",

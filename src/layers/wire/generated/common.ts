@@ -3,7 +3,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { checkEnd, readTag } from "../StrictReader.ts";
+import { checkEnd, readLength, readTag } from "../StrictReader.ts";
 
 /** What an event or an identifier is about. */
 export const AssetKind = {
@@ -278,7 +278,7 @@ export const Permissions: MessageFns<Permissions> = {
               break;
             }
 
-            message.process = Permission.decode(reader, reader.uint32());
+            message.process = Permission.decode(reader, readLength(reader));
             continue;
           }
           case 2: {
@@ -286,7 +286,7 @@ export const Permissions: MessageFns<Permissions> = {
               break;
             }
 
-            message.download = Permission.decode(reader, reader.uint32());
+            message.download = Permission.decode(reader, readLength(reader));
             continue;
           }
         }

@@ -3,7 +3,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { checkEnd, readTag } from "../StrictReader.ts";
+import { checkEnd, readLength, readTag } from "../StrictReader.ts";
 import { Timestamp } from "./google/protobuf/timestamp.ts";
 
 export const ComputePlanAction = {
@@ -200,7 +200,7 @@ export const ComputePlan: MessageFns<ComputePlan> = {
               break;
             }
 
-            message.creationDate = Timestamp.decode(reader, reader.uint32());
+            message.creationDate = Timestamp.decode(reader, readLength(reader));
             continue;
           }
           case 16: {
@@ -224,7 +224,7 @@ export const ComputePlan: MessageFns<ComputePlan> = {
               break;
             }
 
-            const entry17 = ComputePlan_MetadataEntry.decode(reader, reader.uint32());
+            const entry17 = ComputePlan_MetadataEntry.decode(reader, readLength(reader));
             if (entry17.value !== undefined) {
               message.metadata.set(entry17.key, entry17.value);
             }
@@ -235,7 +235,7 @@ export const ComputePlan: MessageFns<ComputePlan> = {
               break;
             }
 
-            message.cancelationDate = Timestamp.decode(reader, reader.uint32());
+            message.cancelationDate = Timestamp.decode(reader, readLength(reader));
             continue;
           }
           case 20: {
@@ -243,7 +243,7 @@ export const ComputePlan: MessageFns<ComputePlan> = {
               break;
             }
 
-            message.failureDate = Timestamp.decode(reader, reader.uint32());
+            message.failureDate = Timestamp.decode(reader, readLength(reader));
             continue;
           }
         }
@@ -375,7 +375,7 @@ export const NewComputePlan: MessageFns<NewComputePlan> = {
               break;
             }
 
-            const entry17 = NewComputePlan_MetadataEntry.decode(reader, reader.uint32());
+            const entry17 = NewComputePlan_MetadataEntry.decode(reader, readLength(reader));
             if (entry17.value !== undefined) {
               message.metadata.set(entry17.key, entry17.value);
             }
@@ -675,7 +675,7 @@ export const QueryPlansParam: MessageFns<QueryPlansParam> = {
               break;
             }
 
-            message.filter = PlanQueryFilter.decode(reader, reader.uint32());
+            message.filter = PlanQueryFilter.decode(reader, readLength(reader));
             continue;
           }
         }
@@ -722,7 +722,7 @@ export const QueryPlansResponse: MessageFns<QueryPlansResponse> = {
               break;
             }
 
-            message.plans.push(ComputePlan.decode(reader, reader.uint32()));
+            message.plans.push(ComputePlan.decode(reader, readLength(reader)));
             continue;
           }
           case 2: {

@@ -3,7 +3,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { checkEnd, readTag } from "../StrictReader.ts";
+import { checkEnd, readLength, readTag } from "../StrictReader.ts";
 import { AssetKind, assetKindFromJSON, assetKindToNumber, NewPermissions, Permission, Permissions } from "./common.ts";
 import { DataManager } from "./datamanager.ts";
 import { DataSample } from "./datasample.ts";
@@ -433,7 +433,7 @@ export const ComputeTaskInput: MessageFns<ComputeTaskInput> = {
               break;
             }
 
-            message.ref = { $case: "parentTaskOutput", value: ParentTaskOutputRef.decode(reader, reader.uint32()) };
+            message.ref = { $case: "parentTaskOutput", value: ParentTaskOutputRef.decode(reader, readLength(reader)) };
             continue;
           }
         }
@@ -480,7 +480,7 @@ export const ComputeTaskOutput: MessageFns<ComputeTaskOutput> = {
               break;
             }
 
-            message.permissions = Permissions.decode(reader, reader.uint32());
+            message.permissions = Permissions.decode(reader, readLength(reader));
             continue;
           }
           case 2: {
@@ -535,7 +535,7 @@ export const NewComputeTaskOutput: MessageFns<NewComputeTaskOutput> = {
               break;
             }
 
-            message.permissions = NewPermissions.decode(reader, reader.uint32());
+            message.permissions = NewPermissions.decode(reader, readLength(reader));
             continue;
           }
           case 2: {
@@ -681,7 +681,7 @@ export const ComputeTask: MessageFns<ComputeTask> = {
               break;
             }
 
-            message.creationDate = Timestamp.decode(reader, reader.uint32());
+            message.creationDate = Timestamp.decode(reader, readLength(reader));
             continue;
           }
           case 11: {
@@ -689,7 +689,7 @@ export const ComputeTask: MessageFns<ComputeTask> = {
               break;
             }
 
-            message.logsPermission = Permission.decode(reader, reader.uint32());
+            message.logsPermission = Permission.decode(reader, readLength(reader));
             continue;
           }
           case 16: {
@@ -697,7 +697,7 @@ export const ComputeTask: MessageFns<ComputeTask> = {
               break;
             }
 
-            const entry16 = ComputeTask_MetadataEntry.decode(reader, reader.uint32());
+            const entry16 = ComputeTask_MetadataEntry.decode(reader, readLength(reader));
             if (entry16.value !== undefined) {
               message.metadata.set(entry16.key, entry16.value);
             }
@@ -708,7 +708,7 @@ export const ComputeTask: MessageFns<ComputeTask> = {
               break;
             }
 
-            message.inputs.push(ComputeTaskInput.decode(reader, reader.uint32()));
+            message.inputs.push(ComputeTaskInput.decode(reader, readLength(reader)));
             continue;
           }
           case 19: {
@@ -716,7 +716,7 @@ export const ComputeTask: MessageFns<ComputeTask> = {
               break;
             }
 
-            const entry19 = ComputeTask_OutputsEntry.decode(reader, reader.uint32());
+            const entry19 = ComputeTask_OutputsEntry.decode(reader, readLength(reader));
             message.outputs.set(entry19.key, entry19.value ?? createBaseComputeTaskOutput());
             continue;
           }
@@ -835,7 +835,7 @@ export const ComputeTask_OutputsEntry: MessageFns<ComputeTask_OutputsEntry> = {
               break;
             }
 
-            message.value = ComputeTaskOutput.decode(reader, reader.uint32());
+            message.value = ComputeTaskOutput.decode(reader, readLength(reader));
             continue;
           }
         }
@@ -937,7 +937,7 @@ export const NewComputeTask: MessageFns<NewComputeTask> = {
               break;
             }
 
-            const entry16 = NewComputeTask_MetadataEntry.decode(reader, reader.uint32());
+            const entry16 = NewComputeTask_MetadataEntry.decode(reader, readLength(reader));
             if (entry16.value !== undefined) {
               message.metadata.set(entry16.key, entry16.value);
             }
@@ -948,7 +948,7 @@ export const NewComputeTask: MessageFns<NewComputeTask> = {
               break;
             }
 
-            message.inputs.push(ComputeTaskInput.decode(reader, reader.uint32()));
+            message.inputs.push(ComputeTaskInput.decode(reader, readLength(reader)));
             continue;
           }
           case 19: {
@@ -956,7 +956,7 @@ export const NewComputeTask: MessageFns<NewComputeTask> = {
               break;
             }
 
-            const entry19 = NewComputeTask_OutputsEntry.decode(reader, reader.uint32());
+            const entry19 = NewComputeTask_OutputsEntry.decode(reader, readLength(reader));
             message.outputs.set(entry19.key, entry19.value ?? createBaseNewComputeTaskOutput());
             continue;
           }
@@ -1067,7 +1067,7 @@ export const NewComputeTask_OutputsEntry: MessageFns<NewComputeTask_OutputsEntry
               break;
             }
 
-            message.value = NewComputeTaskOutput.decode(reader, reader.uint32());
+            message.value = NewComputeTaskOutput.decode(reader, readLength(reader));
             continue;
           }
         }
@@ -1111,7 +1111,7 @@ export const RegisterTasksParam: MessageFns<RegisterTasksParam> = {
               break;
             }
 
-            message.tasks.push(NewComputeTask.decode(reader, reader.uint32()));
+            message.tasks.push(NewComputeTask.decode(reader, readLength(reader)));
             continue;
           }
         }
@@ -1155,7 +1155,7 @@ export const RegisterTasksResponse: MessageFns<RegisterTasksResponse> = {
               break;
             }
 
-            message.tasks.push(ComputeTask.decode(reader, reader.uint32()));
+            message.tasks.push(ComputeTask.decode(reader, readLength(reader)));
             continue;
           }
         }
@@ -1298,7 +1298,7 @@ export const QueryTasksParam: MessageFns<QueryTasksParam> = {
               break;
             }
 
-            message.filter = TaskQueryFilter.decode(reader, reader.uint32());
+            message.filter = TaskQueryFilter.decode(reader, readLength(reader));
             continue;
           }
         }
@@ -1345,7 +1345,7 @@ export const QueryTasksResponse: MessageFns<QueryTasksResponse> = {
               break;
             }
 
-            message.tasks.push(ComputeTask.decode(reader, reader.uint32()));
+            message.tasks.push(ComputeTask.decode(reader, readLength(reader)));
             continue;
           }
           case 2: {
@@ -1636,7 +1636,7 @@ export const ComputeTaskInputAsset: MessageFns<ComputeTaskInputAsset> = {
               break;
             }
 
-            message.asset = { $case: "model", value: Model.decode(reader, reader.uint32()) };
+            message.asset = { $case: "model", value: Model.decode(reader, readLength(reader)) };
             continue;
           }
           case 3: {
@@ -1644,7 +1644,7 @@ export const ComputeTaskInputAsset: MessageFns<ComputeTaskInputAsset> = {
               break;
             }
 
-            message.asset = { $case: "dataManager", value: DataManager.decode(reader, reader.uint32()) };
+            message.asset = { $case: "dataManager", value: DataManager.decode(reader, readLength(reader)) };
             continue;
           }
           case 4: {
@@ -1652,7 +1652,7 @@ export const ComputeTaskInputAsset: MessageFns<ComputeTaskInputAsset> = {
               break;
             }
 
-            message.asset = { $case: "dataSample", value: DataSample.decode(reader, reader.uint32()) };
+            message.asset = { $case: "dataSample", value: DataSample.decode(reader, readLength(reader)) };
             continue;
           }
         }
@@ -1740,7 +1740,7 @@ export const GetTaskInputAssetsResponse: MessageFns<GetTaskInputAssetsResponse> 
               break;
             }
 
-            message.assets.push(ComputeTaskInputAsset.decode(reader, reader.uint32()));
+            message.assets.push(ComputeTaskInputAsset.decode(reader, readLength(reader)));
             continue;
           }
         }

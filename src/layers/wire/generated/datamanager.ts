@@ -3,7 +3,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { checkEnd, readTag } from "../StrictReader.ts";
+import { checkEnd, readLength, readTag } from "../StrictReader.ts";
 import { Addressable, NewPermissions, Permission, Permissions } from "./common.ts";
 import { Timestamp } from "./google/protobuf/timestamp.ts";
 
@@ -163,7 +163,7 @@ export const DataManager: MessageFns<DataManager> = {
               break;
             }
 
-            message.permissions = Permissions.decode(reader, reader.uint32());
+            message.permissions = Permissions.decode(reader, readLength(reader));
             continue;
           }
           case 6: {
@@ -171,7 +171,7 @@ export const DataManager: MessageFns<DataManager> = {
               break;
             }
 
-            message.description = Addressable.decode(reader, reader.uint32());
+            message.description = Addressable.decode(reader, readLength(reader));
             continue;
           }
           case 7: {
@@ -179,7 +179,7 @@ export const DataManager: MessageFns<DataManager> = {
               break;
             }
 
-            message.opener = Addressable.decode(reader, reader.uint32());
+            message.opener = Addressable.decode(reader, readLength(reader));
             continue;
           }
           case 8: {
@@ -195,7 +195,7 @@ export const DataManager: MessageFns<DataManager> = {
               break;
             }
 
-            message.creationDate = Timestamp.decode(reader, reader.uint32());
+            message.creationDate = Timestamp.decode(reader, readLength(reader));
             continue;
           }
           case 10: {
@@ -203,7 +203,7 @@ export const DataManager: MessageFns<DataManager> = {
               break;
             }
 
-            message.logsPermission = Permission.decode(reader, reader.uint32());
+            message.logsPermission = Permission.decode(reader, readLength(reader));
             continue;
           }
           case 16: {
@@ -211,7 +211,7 @@ export const DataManager: MessageFns<DataManager> = {
               break;
             }
 
-            const entry16 = DataManager_MetadataEntry.decode(reader, reader.uint32());
+            const entry16 = DataManager_MetadataEntry.decode(reader, readLength(reader));
             if (entry16.value !== undefined) {
               message.metadata.set(entry16.key, entry16.value);
             }
@@ -359,7 +359,7 @@ export const NewDataManager: MessageFns<NewDataManager> = {
               break;
             }
 
-            message.newPermissions = NewPermissions.decode(reader, reader.uint32());
+            message.newPermissions = NewPermissions.decode(reader, readLength(reader));
             continue;
           }
           case 5: {
@@ -367,7 +367,7 @@ export const NewDataManager: MessageFns<NewDataManager> = {
               break;
             }
 
-            message.description = Addressable.decode(reader, reader.uint32());
+            message.description = Addressable.decode(reader, readLength(reader));
             continue;
           }
           case 6: {
@@ -375,7 +375,7 @@ export const NewDataManager: MessageFns<NewDataManager> = {
               break;
             }
 
-            message.opener = Addressable.decode(reader, reader.uint32());
+            message.opener = Addressable.decode(reader, readLength(reader));
             continue;
           }
           case 7: {
@@ -391,7 +391,7 @@ export const NewDataManager: MessageFns<NewDataManager> = {
               break;
             }
 
-            message.logsPermission = NewPermissions.decode(reader, reader.uint32());
+            message.logsPermission = NewPermissions.decode(reader, readLength(reader));
             continue;
           }
           case 16: {
@@ -399,7 +399,7 @@ export const NewDataManager: MessageFns<NewDataManager> = {
               break;
             }
 
-            const entry16 = NewDataManager_MetadataEntry.decode(reader, reader.uint32());
+            const entry16 = NewDataManager_MetadataEntry.decode(reader, readLength(reader));
             if (entry16.value !== undefined) {
               message.metadata.set(entry16.key, entry16.value);
             }
@@ -603,7 +603,7 @@ export const QueryDataManagersResponse: MessageFns<QueryDataManagersResponse> = 
               break;
             }
 
-            message.dataManagers.push(DataManager.decode(reader, reader.uint32()));
+            message.dataManagers.push(DataManager.decode(reader, readLength(reader)));
             continue;
           }
           case 2: {

@@ -3,7 +3,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { checkEnd, readTag } from "../StrictReader.ts";
+import { checkEnd, readLength, readTag } from "../StrictReader.ts";
 import { Timestamp } from "./google/protobuf/timestamp.ts";
 
 export interface DataSample {
@@ -147,7 +147,7 @@ export const DataSample: MessageFns<DataSample> = {
               break;
             }
 
-            message.creationDate = Timestamp.decode(reader, reader.uint32());
+            message.creationDate = Timestamp.decode(reader, readLength(reader));
             continue;
           }
         }
@@ -268,7 +268,7 @@ export const RegisterDataSamplesParam: MessageFns<RegisterDataSamplesParam> = {
               break;
             }
 
-            message.samples.push(NewDataSample.decode(reader, reader.uint32()));
+            message.samples.push(NewDataSample.decode(reader, readLength(reader)));
             continue;
           }
         }
@@ -312,7 +312,7 @@ export const RegisterDataSamplesResponse: MessageFns<RegisterDataSamplesResponse
               break;
             }
 
-            message.dataSamples.push(DataSample.decode(reader, reader.uint32()));
+            message.dataSamples.push(DataSample.decode(reader, readLength(reader)));
             continue;
           }
         }
@@ -510,7 +510,7 @@ export const QueryDataSamplesParam: MessageFns<QueryDataSamplesParam> = {
               break;
             }
 
-            message.filter = DataSampleQueryFilter.decode(reader, reader.uint32());
+            message.filter = DataSampleQueryFilter.decode(reader, readLength(reader));
             continue;
           }
         }
@@ -557,7 +557,7 @@ export const QueryDataSamplesResponse: MessageFns<QueryDataSamplesResponse> = {
               break;
             }
 
-            message.dataSamples.push(DataSample.decode(reader, reader.uint32()));
+            message.dataSamples.push(DataSample.decode(reader, readLength(reader)));
             continue;
           }
           case 2: {

@@ -3,7 +3,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { checkEnd, readTag } from "../StrictReader.ts";
+import { checkEnd, readLength, readTag } from "../StrictReader.ts";
 import { DataManager } from "./datamanager.ts";
 
 export interface Dataset {
@@ -49,7 +49,7 @@ export const Dataset: MessageFns<Dataset> = {
               break;
             }
 
-            message.dataManager = DataManager.decode(reader, reader.uint32());
+            message.dataManager = DataManager.decode(reader, readLength(reader));
             continue;
           }
           case 4: {

@@ -3,7 +3,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { checkEnd, readTag } from "../StrictReader.ts";
+import { checkEnd, readLength, readTag } from "../StrictReader.ts";
 import {
   AssetKind,
   assetKindFromJSON,
@@ -279,7 +279,7 @@ export const Event: MessageFns<Event> = {
               break;
             }
 
-            message.timestamp = Timestamp.decode(reader, reader.uint32());
+            message.timestamp = Timestamp.decode(reader, readLength(reader));
             continue;
           }
           case 7: {
@@ -287,7 +287,7 @@ export const Event: MessageFns<Event> = {
               break;
             }
 
-            message.asset = { $case: "function", value: FunctionMessage.decode(reader, reader.uint32()) };
+            message.asset = { $case: "function", value: FunctionMessage.decode(reader, readLength(reader)) };
             continue;
           }
           case 8: {
@@ -295,7 +295,7 @@ export const Event: MessageFns<Event> = {
               break;
             }
 
-            message.asset = { $case: "computePlan", value: ComputePlan.decode(reader, reader.uint32()) };
+            message.asset = { $case: "computePlan", value: ComputePlan.decode(reader, readLength(reader)) };
             continue;
           }
           case 9: {
@@ -303,7 +303,7 @@ export const Event: MessageFns<Event> = {
               break;
             }
 
-            message.asset = { $case: "computeTask", value: ComputeTask.decode(reader, reader.uint32()) };
+            message.asset = { $case: "computeTask", value: ComputeTask.decode(reader, readLength(reader)) };
             continue;
           }
           case 10: {
@@ -311,7 +311,7 @@ export const Event: MessageFns<Event> = {
               break;
             }
 
-            message.asset = { $case: "dataManager", value: DataManager.decode(reader, reader.uint32()) };
+            message.asset = { $case: "dataManager", value: DataManager.decode(reader, readLength(reader)) };
             continue;
           }
           case 11: {
@@ -319,7 +319,7 @@ export const Event: MessageFns<Event> = {
               break;
             }
 
-            message.asset = { $case: "dataSample", value: DataSample.decode(reader, reader.uint32()) };
+            message.asset = { $case: "dataSample", value: DataSample.decode(reader, readLength(reader)) };
             continue;
           }
           case 12: {
@@ -327,7 +327,7 @@ export const Event: MessageFns<Event> = {
               break;
             }
 
-            message.asset = { $case: "failureReport", value: FailureReport.decode(reader, reader.uint32()) };
+            message.asset = { $case: "failureReport", value: FailureReport.decode(reader, readLength(reader)) };
             continue;
           }
           case 13: {
@@ -335,7 +335,7 @@ export const Event: MessageFns<Event> = {
               break;
             }
 
-            message.asset = { $case: "model", value: Model.decode(reader, reader.uint32()) };
+            message.asset = { $case: "model", value: Model.decode(reader, readLength(reader)) };
             continue;
           }
           case 14: {
@@ -343,7 +343,7 @@ export const Event: MessageFns<Event> = {
               break;
             }
 
-            message.asset = { $case: "organization", value: Organization.decode(reader, reader.uint32()) };
+            message.asset = { $case: "organization", value: Organization.decode(reader, readLength(reader)) };
             continue;
           }
           case 15: {
@@ -351,7 +351,7 @@ export const Event: MessageFns<Event> = {
               break;
             }
 
-            message.asset = { $case: "performance", value: Performance.decode(reader, reader.uint32()) };
+            message.asset = { $case: "performance", value: Performance.decode(reader, readLength(reader)) };
             continue;
           }
           case 16: {
@@ -361,7 +361,7 @@ export const Event: MessageFns<Event> = {
 
             message.asset = {
               $case: "computeTaskOutputAsset",
-              value: ComputeTaskOutputAsset.decode(reader, reader.uint32()),
+              value: ComputeTaskOutputAsset.decode(reader, readLength(reader)),
             };
             continue;
           }
@@ -370,7 +370,7 @@ export const Event: MessageFns<Event> = {
               break;
             }
 
-            message.asset = { $case: "profilingStep", value: ProfilingStep.decode(reader, reader.uint32()) };
+            message.asset = { $case: "profilingStep", value: ProfilingStep.decode(reader, readLength(reader)) };
             continue;
           }
           case 18: {
@@ -378,7 +378,7 @@ export const Event: MessageFns<Event> = {
               break;
             }
 
-            const entry18 = Event_MetadataEntry.decode(reader, reader.uint32());
+            const entry18 = Event_MetadataEntry.decode(reader, readLength(reader));
             if (entry18.value !== undefined) {
               message.metadata.set(entry18.key, entry18.value);
             }
@@ -505,7 +505,7 @@ export const QueryEventsParam: MessageFns<QueryEventsParam> = {
               break;
             }
 
-            message.filter = EventQueryFilter.decode(reader, reader.uint32());
+            message.filter = EventQueryFilter.decode(reader, readLength(reader));
             continue;
           }
           case 4: {
@@ -603,7 +603,7 @@ export const EventQueryFilter: MessageFns<EventQueryFilter> = {
               break;
             }
 
-            const entry4 = EventQueryFilter_MetadataEntry.decode(reader, reader.uint32());
+            const entry4 = EventQueryFilter_MetadataEntry.decode(reader, readLength(reader));
             if (entry4.value !== undefined) {
               message.metadata.set(entry4.key, entry4.value);
             }
@@ -614,7 +614,7 @@ export const EventQueryFilter: MessageFns<EventQueryFilter> = {
               break;
             }
 
-            message.start = Timestamp.decode(reader, reader.uint32());
+            message.start = Timestamp.decode(reader, readLength(reader));
             continue;
           }
           case 6: {
@@ -622,7 +622,7 @@ export const EventQueryFilter: MessageFns<EventQueryFilter> = {
               break;
             }
 
-            message.end = Timestamp.decode(reader, reader.uint32());
+            message.end = Timestamp.decode(reader, readLength(reader));
             continue;
           }
         }
@@ -724,7 +724,7 @@ export const QueryEventsResponse: MessageFns<QueryEventsResponse> = {
               break;
             }
 
-            message.events.push(Event.decode(reader, reader.uint32()));
+            message.events.push(Event.decode(reader, readLength(reader)));
             continue;
           }
           case 2: {

@@ -3,7 +3,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { checkEnd, readTag } from "../StrictReader.ts";
+import { checkEnd, readLength, readTag } from "../StrictReader.ts";
 import { Addressable } from "./common.ts";
 import { Timestamp } from "./google/protobuf/timestamp.ts";
 
@@ -199,7 +199,7 @@ export const FailureReport: MessageFns<FailureReport> = {
               break;
             }
 
-            message.logsAddress = Addressable.decode(reader, reader.uint32());
+            message.logsAddress = Addressable.decode(reader, readLength(reader));
             continue;
           }
           case 4: {
@@ -207,7 +207,7 @@ export const FailureReport: MessageFns<FailureReport> = {
               break;
             }
 
-            message.creationDate = Timestamp.decode(reader, reader.uint32());
+            message.creationDate = Timestamp.decode(reader, readLength(reader));
             continue;
           }
           case 5: {
@@ -297,7 +297,7 @@ export const NewFailureReport: MessageFns<NewFailureReport> = {
               break;
             }
 
-            message.logsAddress = Addressable.decode(reader, reader.uint32());
+            message.logsAddress = Addressable.decode(reader, readLength(reader));
             continue;
           }
           case 4: {

@@ -3,7 +3,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { checkEnd, readTag } from "../StrictReader.ts";
+import { checkEnd, readLength, readTag } from "../StrictReader.ts";
 import { Addressable, AssetKind, assetKindFromJSON, assetKindToNumber, NewPermissions, Permissions } from "./common.ts";
 import { Timestamp } from "./google/protobuf/timestamp.ts";
 
@@ -461,7 +461,7 @@ export const FunctionMessage: MessageFns<FunctionMessage> = {
               break;
             }
 
-            message.description = Addressable.decode(reader, reader.uint32());
+            message.description = Addressable.decode(reader, readLength(reader));
             continue;
           }
           case 5: {
@@ -469,7 +469,7 @@ export const FunctionMessage: MessageFns<FunctionMessage> = {
               break;
             }
 
-            message.archive = Addressable.decode(reader, reader.uint32());
+            message.archive = Addressable.decode(reader, readLength(reader));
             continue;
           }
           case 6: {
@@ -477,7 +477,7 @@ export const FunctionMessage: MessageFns<FunctionMessage> = {
               break;
             }
 
-            message.permissions = Permissions.decode(reader, reader.uint32());
+            message.permissions = Permissions.decode(reader, readLength(reader));
             continue;
           }
           case 7: {
@@ -493,7 +493,7 @@ export const FunctionMessage: MessageFns<FunctionMessage> = {
               break;
             }
 
-            message.creationDate = Timestamp.decode(reader, reader.uint32());
+            message.creationDate = Timestamp.decode(reader, readLength(reader));
             continue;
           }
           case 16: {
@@ -501,7 +501,7 @@ export const FunctionMessage: MessageFns<FunctionMessage> = {
               break;
             }
 
-            const entry16 = Function_MetadataEntry.decode(reader, reader.uint32());
+            const entry16 = Function_MetadataEntry.decode(reader, readLength(reader));
             if (entry16.value !== undefined) {
               message.metadata.set(entry16.key, entry16.value);
             }
@@ -512,7 +512,7 @@ export const FunctionMessage: MessageFns<FunctionMessage> = {
               break;
             }
 
-            const entry17 = Function_InputsEntry.decode(reader, reader.uint32());
+            const entry17 = Function_InputsEntry.decode(reader, readLength(reader));
             message.inputs.set(entry17.key, entry17.value ?? createBaseFunctionInput());
             continue;
           }
@@ -521,7 +521,7 @@ export const FunctionMessage: MessageFns<FunctionMessage> = {
               break;
             }
 
-            const entry18 = Function_OutputsEntry.decode(reader, reader.uint32());
+            const entry18 = Function_OutputsEntry.decode(reader, readLength(reader));
             message.outputs.set(entry18.key, entry18.value ?? createBaseFunctionOutput());
             continue;
           }
@@ -538,7 +538,7 @@ export const FunctionMessage: MessageFns<FunctionMessage> = {
               break;
             }
 
-            message.image = Addressable.decode(reader, reader.uint32());
+            message.image = Addressable.decode(reader, readLength(reader));
             continue;
           }
         }
@@ -648,7 +648,7 @@ export const Function_InputsEntry: MessageFns<Function_InputsEntry> = {
               break;
             }
 
-            message.value = FunctionInput.decode(reader, reader.uint32());
+            message.value = FunctionInput.decode(reader, readLength(reader));
             continue;
           }
         }
@@ -703,7 +703,7 @@ export const Function_OutputsEntry: MessageFns<Function_OutputsEntry> = {
               break;
             }
 
-            message.value = FunctionOutput.decode(reader, reader.uint32());
+            message.value = FunctionOutput.decode(reader, readLength(reader));
             continue;
           }
         }
@@ -793,7 +793,7 @@ export const NewFunction: MessageFns<NewFunction> = {
               break;
             }
 
-            message.description = Addressable.decode(reader, reader.uint32());
+            message.description = Addressable.decode(reader, readLength(reader));
             continue;
           }
           case 5: {
@@ -801,7 +801,7 @@ export const NewFunction: MessageFns<NewFunction> = {
               break;
             }
 
-            message.archive = Addressable.decode(reader, reader.uint32());
+            message.archive = Addressable.decode(reader, readLength(reader));
             continue;
           }
           case 6: {
@@ -809,7 +809,7 @@ export const NewFunction: MessageFns<NewFunction> = {
               break;
             }
 
-            message.newPermissions = NewPermissions.decode(reader, reader.uint32());
+            message.newPermissions = NewPermissions.decode(reader, readLength(reader));
             continue;
           }
           case 17: {
@@ -817,7 +817,7 @@ export const NewFunction: MessageFns<NewFunction> = {
               break;
             }
 
-            const entry17 = NewFunction_MetadataEntry.decode(reader, reader.uint32());
+            const entry17 = NewFunction_MetadataEntry.decode(reader, readLength(reader));
             if (entry17.value !== undefined) {
               message.metadata.set(entry17.key, entry17.value);
             }
@@ -828,7 +828,7 @@ export const NewFunction: MessageFns<NewFunction> = {
               break;
             }
 
-            const entry18 = NewFunction_InputsEntry.decode(reader, reader.uint32());
+            const entry18 = NewFunction_InputsEntry.decode(reader, readLength(reader));
             message.inputs.set(entry18.key, entry18.value ?? createBaseFunctionInput());
             continue;
           }
@@ -837,7 +837,7 @@ export const NewFunction: MessageFns<NewFunction> = {
               break;
             }
 
-            const entry19 = NewFunction_OutputsEntry.decode(reader, reader.uint32());
+            const entry19 = NewFunction_OutputsEntry.decode(reader, readLength(reader));
             message.outputs.set(entry19.key, entry19.value ?? createBaseFunctionOutput());
             continue;
           }
@@ -948,7 +948,7 @@ export const NewFunction_InputsEntry: MessageFns<NewFunction_InputsEntry> = {
               break;
             }
 
-            message.value = FunctionInput.decode(reader, reader.uint32());
+            message.value = FunctionInput.decode(reader, readLength(reader));
             continue;
           }
         }
@@ -1003,7 +1003,7 @@ export const NewFunction_OutputsEntry: MessageFns<NewFunction_OutputsEntry> = {
               break;
             }
 
-            message.value = FunctionOutput.decode(reader, reader.uint32());
+            message.value = FunctionOutput.decode(reader, readLength(reader));
             continue;
           }
         }
@@ -1094,7 +1094,7 @@ export const QueryFunctionsResponse: MessageFns<QueryFunctionsResponse> = {
               break;
             }
 
-            message.Functions.push(FunctionMessage.decode(reader, reader.uint32()));
+            message.Functions.push(FunctionMessage.decode(reader, readLength(reader)));
             continue;
           }
           case 2: {
@@ -1212,7 +1212,7 @@ export const QueryFunctionsParam: MessageFns<QueryFunctionsParam> = {
               break;
             }
 
-            message.filter = FunctionQueryFilter.decode(reader, reader.uint32());
+            message.filter = FunctionQueryFilter.decode(reader, readLength(reader));
             continue;
           }
         }
@@ -1278,7 +1278,7 @@ export const UpdateFunctionParam: MessageFns<UpdateFunctionParam> = {
               break;
             }
 
-            message.image = Addressable.decode(reader, reader.uint32());
+            message.image = Addressable.decode(reader, readLength(reader));
             continue;
           }
         }

@@ -3,7 +3,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { checkEnd, readTag } from "../StrictReader.ts";
+import { checkEnd, readLength, readTag } from "../StrictReader.ts";
 import { Addressable, Permissions } from "./common.ts";
 import { Timestamp } from "./google/protobuf/timestamp.ts";
 
@@ -114,7 +114,7 @@ export const Model: MessageFns<Model> = {
               break;
             }
 
-            message.address = Addressable.decode(reader, reader.uint32());
+            message.address = Addressable.decode(reader, readLength(reader));
             continue;
           }
           case 5: {
@@ -122,7 +122,7 @@ export const Model: MessageFns<Model> = {
               break;
             }
 
-            message.permissions = Permissions.decode(reader, reader.uint32());
+            message.permissions = Permissions.decode(reader, readLength(reader));
             continue;
           }
           case 6: {
@@ -138,7 +138,7 @@ export const Model: MessageFns<Model> = {
               break;
             }
 
-            message.creationDate = Timestamp.decode(reader, reader.uint32());
+            message.creationDate = Timestamp.decode(reader, readLength(reader));
             continue;
           }
         }
@@ -215,7 +215,7 @@ export const NewModel: MessageFns<NewModel> = {
               break;
             }
 
-            message.address = Addressable.decode(reader, reader.uint32());
+            message.address = Addressable.decode(reader, readLength(reader));
             continue;
           }
         }
@@ -259,7 +259,7 @@ export const RegisterModelsParam: MessageFns<RegisterModelsParam> = {
               break;
             }
 
-            message.models.push(NewModel.decode(reader, reader.uint32()));
+            message.models.push(NewModel.decode(reader, readLength(reader)));
             continue;
           }
         }
@@ -303,7 +303,7 @@ export const RegisterModelsResponse: MessageFns<RegisterModelsResponse> = {
               break;
             }
 
-            message.models.push(Model.decode(reader, reader.uint32()));
+            message.models.push(Model.decode(reader, readLength(reader)));
             continue;
           }
         }
@@ -391,7 +391,7 @@ export const GetComputeTaskModelsResponse: MessageFns<GetComputeTaskModelsRespon
               break;
             }
 
-            message.models.push(Model.decode(reader, reader.uint32()));
+            message.models.push(Model.decode(reader, readLength(reader)));
             continue;
           }
         }

@@ -3,7 +3,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { checkEnd, readTag } from "../StrictReader.ts";
+import { checkEnd, readLength, readTag } from "../StrictReader.ts";
 import { Timestamp } from "./google/protobuf/timestamp.ts";
 
 export interface Organization {
@@ -68,7 +68,7 @@ export const Organization: MessageFns<Organization> = {
               break;
             }
 
-            message.creationDate = Timestamp.decode(reader, reader.uint32());
+            message.creationDate = Timestamp.decode(reader, readLength(reader));
             continue;
           }
           case 3: {
@@ -120,7 +120,7 @@ export const GetAllOrganizationsResponse: MessageFns<GetAllOrganizationsResponse
               break;
             }
 
-            message.organizations.push(Organization.decode(reader, reader.uint32()));
+            message.organizations.push(Organization.decode(reader, readLength(reader)));
             continue;
           }
         }

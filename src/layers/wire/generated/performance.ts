@@ -3,7 +3,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { checkEnd, readTag } from "../StrictReader.ts";
+import { checkEnd, readLength, readTag } from "../StrictReader.ts";
 import { Timestamp } from "./google/protobuf/timestamp.ts";
 
 export interface NewPerformance {
@@ -168,7 +168,7 @@ export const Performance: MessageFns<Performance> = {
               break;
             }
 
-            message.creationDate = Timestamp.decode(reader, reader.uint32());
+            message.creationDate = Timestamp.decode(reader, readLength(reader));
             continue;
           }
         }
@@ -289,7 +289,7 @@ export const QueryPerformancesParam: MessageFns<QueryPerformancesParam> = {
               break;
             }
 
-            message.filter = PerformanceQueryFilter.decode(reader, reader.uint32());
+            message.filter = PerformanceQueryFilter.decode(reader, readLength(reader));
             continue;
           }
         }
@@ -336,7 +336,7 @@ export const QueryPerformancesResponse: MessageFns<QueryPerformancesResponse> = 
               break;
             }
 
-            message.Performances.push(Performance.decode(reader, reader.uint32()));
+            message.Performances.push(Performance.decode(reader, readLength(reader)));
             continue;
           }
           case 2: {
