@@ -39,6 +39,9 @@ const refuse = (stream: ServerHttp2Stream, code: status, text: string): void => 
 /** What gzip makes of a byte at most. */
 const inflation = 1000
 
+/** A timer of Node that is set to more runs out at once. */
+const longestTimer = 2 ** 31 - 1
+
 /** As many of the largest requests may be held that are not whole yet, and as many may be on their way to that. */
 const mostHeld = 4
 const mostInflating = 16
@@ -51,11 +54,13 @@ export class RequestBodies {
   private readonly compressed = new WeakSet<ServerHttp2Stream>()
   private readonly maxSize: number
   private readonly timeout: Duration.Duration
+  private readonly millis: number
 
   /** The largest request in bytes, and how long one may take until it is whole. */
   constructor(maxSize: number, timeout: Duration.Duration) {
     this.maxSize = maxSize
     this.timeout = timeout
+    this.millis = Math.min(Duration.toMillis(timeout), longestTimer)
     const giveUp = (stream: ServerHttp2Stream) =>
       refuse(stream, status.RESOURCE_EXHAUSTED, "too much of requests that are not whole yet is held, call again later")
     this.held = new HeldBytes(mostHeld * maxSize, giveUp)
@@ -68,10 +73,7 @@ export class RequestBodies {
       http2Server.prependListener("stream", (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
         if (!lasting.test(String(headers[":path"]))) {
           const late = `the request was not there within ${Duration.format(this.timeout)}`
-          const timer = setTimeout(
-            () => refuse(stream, status.DEADLINE_EXCEEDED, late),
-            Duration.toMillis(this.timeout)
-          )
+          const timer = setTimeout(() => refuse(stream, status.DEADLINE_EXCEEDED, late), this.millis)
           this.timers.set(stream, timer.unref())
         }
         if ((headers["grpc-encoding"] ?? "identity") !== "identity") this.compressed.add(stream)

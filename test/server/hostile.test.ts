@@ -74,6 +74,20 @@ describe("a request", () => {
     }
   })
 
+  it("has all the time there is where a call has", async () => {
+    const server = await startServer({ env: { ORCHESTRATOR_GRPC_CALL_TIMEOUT: "2000h" } })
+    await using raw = await RawCall.connect(server.address)
+    let isRefused = false
+    void raw.begin({ path: paths.registerPlan }, begun(kibibyte, 10)).then(
+      () => {
+        isRefused = true
+      },
+      () => {}
+    )
+    for (let call = 0; call < 5; call++) await server.one.registerPlan(Build.newPlan())
+    expect(isRefused).toBe(false)
+  })
+
   it("that is not whole goes when all of them hold too much, the first of them first", async () => {
     const server = await startServer({ env: { ORCHESTRATOR_GRPC_MAX_REQUEST_SIZE: String(64 * kibibyte) } })
     await using raw = await RawCall.connect(server.address)
