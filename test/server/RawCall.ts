@@ -78,6 +78,8 @@ export const connect = async (address: string, settings: http2.Settings = {}): P
     const closed = new Promise<void>((resolve) => stream.on("close", resolve))
     stream.end(Buffer.concat(request.frames ?? []))
     await turn()
+    // What has come and is not read would keep it open here.
+    stream.resume()
     stream.close(http2.constants.NGHTTP2_CANCEL)
     await closed
   }
