@@ -33,14 +33,14 @@ export const make = (calls: UnaryCalls, { newestEvent, subscription }: EventsApi
       ({ tasks }) => tasks.length > 0
     )
 
-  const look = Effect.fnUntraced(function* (key: string) {
+  const look = Effect.fnUntraced(function* (key: string, seen: { hasTasks: boolean }) {
     // First: tasks that come between this and the next would make a plan of none look done. They never go.
-    const hasTasks = yield* hasTask(key)
+    seen.hasTasks ||= yield* hasTask(key)
     const { isRunning } = yield* calls.isPlanRunning({ key })
     if (isRunning) return Option.none()
     const plan = yield* calls.getPlan({ key })
     if (plan.cancelationDate !== undefined) return Option.some<FinishedPlan>({ plan, outcome: "CANCELED" })
-    if (!hasTasks) return Option.none()
+    if (!seen.hasTasks) return Option.none()
     if (yield* hasTask(key, "STATUS_CANCELED")) return Option.some<FinishedPlan>({ plan, outcome: "CANCELED" })
     const hasFailed = plan.failureDate !== undefined || (yield* hasTask(key, "STATUS_FAILED"))
     return Option.some<FinishedPlan>({ plan, outcome: hasFailed ? "FAILED" : "DONE" })
@@ -50,12 +50,13 @@ export const make = (calls: UnaryCalls, { newestEvent, subscription }: EventsApi
     const key = given.toLowerCase()
     // What happens from here on is among the events; what happened before, the first look finds.
     const since = yield* newestEvent()
-    const already = yield* look(key)
+    const seen = { hasTasks: false }
+    const already = yield* look(key, seen)
     if (Option.isSome(already)) return already.value
     const finished = yield* subscription(since).pipe(
       Stream.chunks,
       Stream.filter((signals) => signals.some((signal) => signal._tag === "Event" && endsSomething(key, signal.event))),
-      Stream.mapEffect(() => look(key)),
+      Stream.mapEffect(() => look(key, seen)),
       Stream.filterMap((found) => (Option.isSome(found) ? Result.succeed(found.value) : Result.failVoid)),
       Stream.runHead
     )

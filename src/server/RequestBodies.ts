@@ -13,6 +13,7 @@ import {
 } from "@grpc/grpc-js"
 import * as Duration from "effect/Duration"
 import { http2StreamOf } from "./EventStream.ts"
+import { longestTimer } from "./FarDeadlines.ts"
 import { HeldBytes } from "./HeldBytes.ts"
 import { http2ServersOf } from "./Http2Servers.ts"
 import { plainStatus } from "./Status.ts"
@@ -39,9 +40,6 @@ const refuse = (stream: ServerHttp2Stream, code: status, text: string): void => 
 /** What gzip makes of a byte at most. */
 const inflation = 1000
 
-/** A timer of Node that is set to more runs out at once. */
-const longestTimer = 2 ** 31 - 1
-
 /** As many of the largest requests may be held that are not whole yet, and as many may be on their way to that. */
 const mostHeld = 4
 const mostInflating = 16
@@ -53,14 +51,15 @@ export class RequestBodies {
   private readonly timers = new WeakMap<ServerHttp2Stream, NodeJS.Timeout>()
   private readonly compressed = new WeakSet<ServerHttp2Stream>()
   private readonly maxSize: number
-  private readonly timeout: Duration.Duration
-  private readonly millis: number
+  /** In milliseconds. */
+  private readonly timeout: number
+  private readonly late: string
 
   /** The largest request in bytes, and how long one may take until it is whole. */
   constructor(maxSize: number, timeout: Duration.Duration) {
     this.maxSize = maxSize
-    this.timeout = timeout
-    this.millis = Math.min(Duration.toMillis(timeout), longestTimer)
+    this.timeout = Math.min(Duration.toMillis(timeout), longestTimer)
+    this.late = `the request was not there within ${Duration.format(timeout)}`
     const giveUp = (stream: ServerHttp2Stream) =>
       refuse(stream, status.RESOURCE_EXHAUSTED, "too much of requests that are not whole yet is held, call again later")
     this.held = new HeldBytes(mostHeld * maxSize, giveUp)
@@ -72,16 +71,16 @@ export class RequestBodies {
     for (const http2Server of http2ServersOf(server)) {
       http2Server.prependListener("stream", (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
         if (!lasting.test(String(headers[":path"]))) {
-          const late = `the request was not there within ${Duration.format(this.timeout)}`
-          const timer = setTimeout(() => refuse(stream, status.DEADLINE_EXCEEDED, late), this.millis)
+          const timer = setTimeout(() => refuse(stream, status.DEADLINE_EXCEEDED, this.late), this.timeout)
           this.timers.set(stream, timer.unref())
         }
-        if ((headers["grpc-encoding"] ?? "identity") !== "identity") this.compressed.add(stream)
+        const isCompressed = (headers["grpc-encoding"] ?? "identity") !== "identity"
+        if (isCompressed) this.compressed.add(stream)
         // grpc-js listens next, and pauses it: nothing flows for this listener alone.
         stream.on("data", (chunk: Buffer) => {
           if (stream.headersSent) return
           this.held.add(stream, chunk.length)
-          if (this.compressed.has(stream)) this.inflating.add(stream, Math.min(this.maxSize, inflation * chunk.length))
+          if (isCompressed) this.inflating.add(stream, Math.min(this.maxSize, inflation * chunk.length))
         })
         stream.once("close", () => this.forget(stream))
       })

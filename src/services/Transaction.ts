@@ -75,8 +75,9 @@ export class Transaction extends Context.Service<
     /**
      * Runs a service's effect in one transaction of the caller's channel. Run again from the start when it is lost to a
      * concurrent one, until the retry budget is used up; then it fails with Unavailable. InvalidAsset when an event would be
-     * larger than consumers take, ResourceExhausted when all of them together would be too large. `finish` makes the answer of what the service gave, before the commit: when it fails,
-     * nothing stays. Without it the answer is what the service gave.
+     * larger than consumers take, ResourceExhausted when all of them together would be too large. `finish` makes the
+     * answer of what the service gave, before the commit: when it fails, nothing stays. Without it the answer is what the
+     * service gave.
      */
     readonly write: <A, E, R, B = A, E2 = never>(
       body: Effect.Effect<A, E, R>,
@@ -101,7 +102,10 @@ export class Transaction extends Context.Service<
     readonly snapshot: <A, E, R>(
       body: Effect.Effect<A, E, R>
     ) => Effect.Effect<A, Exclude<E, Contended> | Unavailable | Internal | StoredDataInvalid, Exclude<R, Snapshot>>
-    /** Runs a service's reads, each on what is committed by then; what a read loses to concurrent transactions it cannot mend: Unavailable. */
+    /**
+     * Runs a service's reads, each on what is committed by then; what a read loses to concurrent transactions it cannot
+     * mend: Unavailable.
+     */
     readonly read: <A, E, R>(body: Effect.Effect<A, E, R>) => Effect.Effect<A, Exclude<E, Contended> | Unavailable, R>
   }
 >()("orchestrator/services/Transaction") {

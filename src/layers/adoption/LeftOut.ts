@@ -13,8 +13,6 @@ export class LeftOut<E> {
   readonly #channel: string
   readonly #keys: ReadonlyMap<Table, Set<string>> = new Map(tables.map((table) => [table, new Set<string>()]))
   readonly #onProblem: (problem: Problem) => Effect.Effect<void, E>
-  /** Whether there are any: in most databases there are none. */
-  #any = false
 
   constructor(channel: string, onProblem: (problem: Problem) => Effect.Effect<void, E>) {
     this.#channel = channel
@@ -26,7 +24,6 @@ export class LeftOut<E> {
   }
 
   add(table: Table, key: string, reason: string, row: unknown): Effect.Effect<void, E> {
-    this.#any = true
     this.#keys.get(table)?.add(key)
     return this.#onProblem({ channel: this.#channel, table, key, reason, row })
   }
@@ -69,7 +66,7 @@ export class LeftOut<E> {
   }
 
   #judge(table: OldTable, row: Row): Result.Result<StoredAsset, string> {
-    const gone = this.#any ? table.needs(row).find((need) => this.has(need.table, need.key)) : undefined
+    const gone = table.needs(row).find((need) => this.has(need.table, need.key))
     return gone === undefined
       ? table.decode(row)
       : Result.fail(`refers to ${gone.table} ${gone.key}, which is left out`)

@@ -3,11 +3,11 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { ComputePlan } from "../../schema/ComputePlan.ts"
-import type { ChannelName, Key } from "../../schema/Key.ts"
+import type { ChannelName } from "../../schema/Key.ts"
 import { type TaskStatus, unfinishedStatuses } from "../../schema/TaskStatus.ts"
 import { ComputePlanStore, type PlanActivity } from "../../services/store/ComputePlanStore.ts"
 import { type Access, access, type Memory } from "./Memory.ts"
-import { type State, withStatus } from "./State.ts"
+import { type State, tasksOfFunction, withStatus } from "./State.ts"
 import * as Table from "./Table.ts"
 
 const make = ({ locking, read, write }: Access): ComputePlanStore["Service"] => ({
@@ -28,7 +28,7 @@ const make = ({ locking, read, write }: Access): ComputePlanStore["Service"] => 
     ),
   lockOfFunction: (channel, functionKey, statuses) =>
     locking((state, held) => {
-      const keys = statuses.flatMap((status) => plansWith(state, channel, functionKey, status))
+      const keys = tasksOfFunction(state, channel, functionKey, statuses).map((task) => task.computePlanKey)
       return held.lock("computePlans", Table.many(state.computePlans, channel, keys))
     }),
   isTaken: (key) => read((state) => Table.isTaken(state.computePlans, key)),
@@ -59,13 +59,6 @@ const activity =
       Table.hasAny(state.computeTasks, channel, { index: "planStatus", group: withStatus(plan.key, status) })
     return { plan, hasBroken: brokenStatuses.some(hasTaskIn), hasUnfinished: unfinishedStatuses.some(hasTaskIn) }
   }
-
-/** The plans of a function's tasks in this status. */
-const plansWith = (state: State, channel: ChannelName, functionKey: Key, status: TaskStatus): ReadonlyArray<Key> => {
-  const group = withStatus(functionKey, status)
-  const tasks = Table.list(state.computeTasks, channel, { index: "functionStatus", group })
-  return Array.from(tasks, (task) => task.computePlanKey)
-}
 
 /** Name and dates are what may change. */
 const update =

@@ -6,7 +6,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { type ComputeTask, parentKeys } from "../../schema/ComputeTask.ts"
 import type { ChannelName, Key } from "../../schema/Key.ts"
-import { isFinal, type TaskStatus } from "../../schema/TaskStatus.ts"
+import { isFinal } from "../../schema/TaskStatus.ts"
 import {
   type ComputeTaskFilter,
   ComputeTaskStore,
@@ -14,7 +14,7 @@ import {
   type TaskWithFunction
 } from "../../services/store/ComputeTaskStore.ts"
 import { type Access, access, type Memory } from "./Memory.ts"
-import { compareAssets, placeOf, type State, type TaskIndex, withStatus } from "./State.ts"
+import { compareAssets, placeOf, type State, type TaskIndex, tasksOfFunction, withStatus } from "./State.ts"
 import * as Table from "./Table.ts"
 import * as Tree from "./Tree.ts"
 
@@ -58,7 +58,7 @@ const make = ({ locking, read, write }: Access): ComputeTaskStore["Service"] => 
     ),
   lockOfFunction: (channel, functionKey, statuses) =>
     locking((state, held) => {
-      const tasks = ofFunction(state, channel, functionKey, statuses)
+      const tasks = tasksOfFunction(state, channel, functionKey, statuses)
       if (tasks.length > 0) held.require("functions", [functionKey])
       return held.lock("computeTasks", tasks).map((task) => ({ task, waitsForParents: waits(state, channel, task) }))
     }),
@@ -94,19 +94,6 @@ const childrenOf = (state: State, channel: ChannelName, key: Key): ReadonlyArray
 /** Whether a parent is not DONE, another one than `except`. */
 const waits = (state: State, channel: ChannelName, task: ComputeTask, except?: Key): boolean =>
   parentKeys(task).some((key) => key !== except && Table.get(state.computeTasks, channel, key).status !== "STATUS_DONE")
-
-const ofFunction = (
-  state: State,
-  channel: ChannelName,
-  functionKey: Key,
-  statuses: ReadonlyArray<TaskStatus>
-): ReadonlyArray<ComputeTask> =>
-  Array.from(new Set(statuses))
-    .flatMap((status) => {
-      const group = withStatus(functionKey, status)
-      return Array.from(Table.list(state.computeTasks, channel, { index: "functionStatus", group }))
-    })
-    .sort((a, b) => compareAssets(placeOf(a), placeOf(b)))
 
 /** The shortest list that holds all tasks that fit. */
 const listFor = ({

@@ -10,7 +10,7 @@ import type { DataManager } from "../../schema/DataManager.ts"
 import type { DataSample } from "../../schema/DataSample.ts"
 import type { FailureReport } from "../../schema/FailureReport.ts"
 import type { Function } from "../../schema/Function.ts"
-import type { Key } from "../../schema/Key.ts"
+import type { ChannelName, Key } from "../../schema/Key.ts"
 import type { AssetName } from "../../schema/OrchestratorError.ts"
 import type { Organization } from "../../schema/Organization.ts"
 import type { AssetCursor, PerformanceCursor } from "../../schema/Pagination.ts"
@@ -128,3 +128,17 @@ export const empty: State = {
   profilingSteps: HashSet.empty(),
   logs: Logs.empty
 }
+
+/** The tasks of a function in these statuses, in the order of tasks. */
+export const tasksOfFunction = (
+  state: State,
+  channel: ChannelName,
+  functionKey: Key,
+  statuses: ReadonlyArray<TaskStatus>
+): ReadonlyArray<ComputeTask> =>
+  Array.from(new Set(statuses))
+    .flatMap((status) => {
+      const group = withStatus(functionKey, status)
+      return Array.from(Table.list(state.computeTasks, channel, { index: "functionStatus", group }))
+    })
+    .sort((a, b) => compareAssets(placeOf(a), placeOf(b)))

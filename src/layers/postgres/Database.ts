@@ -79,10 +79,10 @@ export const layer = (options: Options): Layer.Layer<Database | Readers, SqlErro
         unanswered.set(writer, made)
         return made
       }
-      const made: Writers = { pool: writerPool, readers: readerPool, use, watch, early, unansweredOf }
+      const transactions: Writers = { pool: writerPool, readers: readerPool, use, watch, early, unansweredOf }
       const database = Database.of({
-        run: (channel, work) => Effect.andThen(refuseNested(readerPool), run(made, channel, work)),
-        snapshot: (body) => Effect.andThen(refuseNested(readerPool), snapshot(made, body)),
+        run: (channel, work) => Effect.andThen(refuseNested(readerPool), run(transactions, channel, work)),
+        snapshot: (body) => Effect.andThen(refuseNested(readerPool), snapshot(transactions, body)),
         ping: schemaProblem((text) => readerPool.query(text, [])).pipe(
           Effect.catch(({ cause }) => Effect.succeed(awayBecause(cause))),
           Effect.flatMap((problem) =>

@@ -40,20 +40,17 @@ export const missingCas = (channels: ChannelMap, files: TlsFiles | undefined): R
     )
 
 /** All of it that is wrong with these files. */
-export const certificateProblems = (files: TlsFiles, now: number): ReadonlyArray<string> => [
-  ...[periodProblem(files.own, now), serverProblem(files.own)].flatMap((problem) =>
-    problem === undefined ? [] : [`the server's certificate: ${problem}`]
-  ),
-  ...files.intermediates.flatMap((certificate) => {
-    const problem = periodProblem(certificate, now)
-    return problem === undefined ? [] : [`the server's certificate chain, ${nameOf(certificate)}: ${problem}`]
-  }),
-  ...files.serverCas.flatMap(({ certificate, file }) => {
-    const problem = periodProblem(certificate, now)
-    return problem === undefined ? [] : [`${file}: ${problem}`]
-  }),
-  ...[...files.organizations.values()].flat().flatMap(({ certificate, file }) => {
-    const problem = periodProblem(certificate, now) ?? caProblem(certificate)
-    return problem === undefined ? [] : [`${file}: ${problem}`]
-  })
-]
+export const certificateProblems = (files: TlsFiles, now: number): ReadonlyArray<string> => {
+  const found: ReadonlyArray<readonly [what: string, problem: string | undefined]> = [
+    ["the server's certificate", periodProblem(files.own, now)],
+    ["the server's certificate", serverProblem(files.own)],
+    ...files.intermediates.map(
+      (one) => [`the server's certificate chain, ${nameOf(one)}`, periodProblem(one, now)] as const
+    ),
+    ...files.serverCas.map(({ certificate, file }) => [file, periodProblem(certificate, now)] as const),
+    ...[...files.organizations.values()]
+      .flat()
+      .map(({ certificate, file }) => [file, periodProblem(certificate, now) ?? caProblem(certificate)] as const)
+  ]
+  return found.flatMap(([what, problem]) => (problem === undefined ? [] : [`${what}: ${problem}`]))
+}
